@@ -1,0 +1,3 @@
+module kubeinstall/components/pause
+
+go 1.24.0

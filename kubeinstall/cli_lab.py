@@ -1,0 +1,113 @@
+"""`kubeinstall lab`: hosts to try it on, made of containers on the local Docker engine."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from kubeinstall import lab
+from kubeinstall.lab import daemon
+
+__all__ = ["app"]
+
+app = typer.Typer(
+    name="lab",
+    help="Hosts to try it on: containers with systemd and sshd on the local Docker engine, and an inventory of them.",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+)
+
+_EXAMPLE = "[bold]Example:[/bold] "
+Name = Annotated[str, typer.Option("--name", help="The lab's name; its hosts and its inventory are called after it.")]
+
+
+def _say() -> Callable[[str], None]:
+    # What is said on the way goes to the error output: the output is for results.
+    console = Console(stderr=True, soft_wrap=True)
+    return lambda text: console.print(escape(text), highlight=False)
+
+
+def _shown(path: Path) -> str:
+    """The path as the user would write it here."""
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
+
+
+@app.command(epilog=_EXAMPLE + "kubeinstall lab up --control-planes 3 --nodes 2 --name ha")
+def up(
+    name: Name = lab.DEFAULT_NAME,
+    control_planes: Annotated[int, typer.Option(help="How many control planes, 1 or more; odd is wise.")] = 1,
+    nodes: Annotated[int, typer.Option(help="How many nodes beside them, 0 or more.")] = 2,
+) -> None:
+    """Make a lab be there, and write its inventory.
+
+    Installs and starts a Docker engine where none answers (Debian and Ubuntu, as root or with sudo). Hosts that are there
+    stay as they are, stopped ones are started, missing ones are added.
+    """
+    made = lab.up(name, control_planes, nodes, _say())
+    option = "" if made.name == lab.DEFAULT_NAME else f" -i {_shown(made.inventory)}"
+    first = made.hosts[0].name
+    typer.echo(f"{len(made.hosts)} hosts answer over SSH; their inventory is {_shown(made.inventory)}")
+    typer.echo(f"Next: kubeinstall apply{option}    or look around: kubeinstall lab ssh {first}")
+
+
+@app.command(epilog=_EXAMPLE + "kubeinstall lab down --name ha")
+def down(name: Name = lab.DEFAULT_NAME) -> None:
+    """Remove a lab: its hosts with all their data, its network and its inventory.
+
+    The host image stays in the cache for the next one, and other labs stay as they are.
+    """
+    removed = lab.down(name, _say())
+    typer.echo(f"The lab {name} is gone" if removed else f"There is no lab {name}, and nothing was done")
+
+
+@app.command("list", epilog=_EXAMPLE + "kubeinstall lab list")
+def list_() -> None:
+    """Show every lab with its hosts, their addresses and states."""
+    labs = lab.listing()
+    if not labs:
+        typer.echo("There is no lab; `kubeinstall lab up` makes one")
+        return
+    table = Table("lab", "host", "role", "address", "state", "inventory", box=None, pad_edge=False)
+    for one in labs:
+        for host in one.hosts:
+            role = host.role.replace("_", " ")
+            table.add_row(one.name, host.name, role, host.address, host.state, _shown(one.inventory))
+    Console(soft_wrap=True).print(table)
+
+
+@app.command(
+    context_settings={"ignore_unknown_options": True},
+    epilog=_EXAMPLE
+    + "kubeinstall lab ssh lab-cp1    or    kubeinstall lab ssh lab-node1 -- journalctl -u kubelet -n 20",
+)
+def ssh(
+    host: Annotated[str, typer.Argument(help="A lab host's name, as `lab list` shows it.")],
+    command: Annotated[list[str] | None, typer.Argument(help="What to run there, after --; nothing: a shell.")] = None,
+) -> None:
+    """Open a shell on a lab host as root, or run a command there; the exit code is the command's."""
+    argv = lab.ssh_command(host, command or ())
+    os.execvp(argv[0], argv)  # noqa: S606 ssh takes over the terminal, its signals and the exit code
+
+
+@app.command(epilog=_EXAMPLE + "kubeinstall lab reboot lab-node1")
+def reboot(host: Annotated[str, typer.Argument(help="A lab host's name, as `lab list` shows it.")]) -> None:
+    """Reboot a lab host, and return when it answers again: addresses and data stay, /run is fresh."""
+    lab.reboot(host, _say())
+    typer.echo(f"{host} is back")
+
+
+@app.command("engine-stop", epilog=_EXAMPLE + "kubeinstall lab engine-stop")
+def engine_stop() -> None:
+    """Stop the Docker engine that `lab up` started by hand, where it did (a machine without systemd).
+
+    Lab hosts stop with it and keep their data; the next `lab up` starts both again. An engine started otherwise stays.
+    """
+    stopped = daemon.stop(_say())
+    typer.echo("The Docker engine has stopped" if stopped else "No Docker engine runs that `lab up` started by hand")

@@ -1,0 +1,201 @@
+"""Where a component comes from: the cache, else the first source that has it. `fetch` is what the project calls."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from kubeinstall.components.build import build, modules_folder
+from kubeinstall.components.catalogue import Catalogue, checked_digest
+from kubeinstall.components.download import UnavailableError, download, extract
+from kubeinstall.components.progress import Progress, Silent
+from kubeinstall.components.store import File, Store
+from kubeinstall.errors import ComponentError, InputError
+
+__all__ = ["BUILD", "RELEASE", "SOURCES", "Request", "Source", "fetch"]
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a source is asked for: files of one component. It works in `folder`, and may keep parts in `directory`."""
+
+    component: str
+    version: str
+    architecture: str
+    files: tuple[str, ...]
+    digest: str | None
+    catalogue: Catalogue
+    directory: Path
+    folder: Path
+
+    def __str__(self) -> str:
+        return f"{self.component} {self.version} ({self.architecture})"
+
+
+@dataclass(frozen=True)
+class Source:
+    """One way to get files: `get` returns them by name (those asked for, maybe more) and says where they came from.
+
+    It raises UnavailableError when it does not have them: the next source is asked. Any other error ends the run.
+    """
+
+    title: str
+    get: Callable[[Request, Progress], tuple[dict[str, Path], str]]
+
+
+def fetch(
+    names: Sequence[str],
+    *,
+    versions: Mapping[str, str],
+    architecture: str,
+    store: Store | None = None,
+    progress: Progress | None = None,
+    digests: Mapping[str, str] | None = None,
+    sources: Sequence[Source] | None = None,
+    again: bool = False,
+) -> list[File]:
+    """Makes sure that files are in the cache and are what they were pinned as; returns them in the order of `names`.
+
+    `names` are files ("kubelet") or components ("kubernetes": all its files); a name that is both means the file.
+    `versions` maps components to versions, the catalogue's default holds for the rest. `digests` maps components to a
+    digest of upstream's release file ("sha256:HEX") that the user pins in place of the catalogue's. `again` gets the
+    files anew even if the cache has them.
+
+    InputError for anything unknown, before anything is done; ComponentError when no source has a file, when a digest is
+    wrong, or when a build fails. Several processes may call this at once: what one gets the others wait for.
+    """
+    store, progress = store or Store(), progress or Silent()
+    catalogue = store.catalogue
+    for component, version in versions.items():
+        catalogue.version(component, version)
+    digests = digests or {}
+    for component, pinned in digests.items():
+        catalogue.component(component)
+        try:
+            checked_digest(pinned)
+        except ValueError as error:
+            raise InputError(str(error), where=component) from None
+    wanted: dict[str, list[str]] = {}
+    order = catalogue.expand(names)
+    for name in order:
+        wanted.setdefault(catalogue.component_of(name), []).append(name)
+    for component in wanted:
+        store.directory(component, versions.get(component, catalogue.default(component)), architecture)
+
+    found: dict[str, File] = {}
+    for component, files in wanted.items():
+        version = versions.get(component, catalogue.default(component))
+        if not again:
+            # Without the lock and without a word: the usual case is that all is there.
+            found |= {file.name: file for name in files if (file := store.verified(name, version, architecture))}
+        if set(files) <= set(found):
+            continue
+        with store.lock(component, version, architecture, progress) as directory, store.workspace(directory) as folder:
+            missing = files
+            if not again:
+                # Another process may have got them while this one waited.
+                present = {name: store.verified(name, version, architecture, progress) for name in files}
+                found |= {name: file for name, file in present.items() if file}
+                missing = [name for name in files if not present[name]]
+            if missing:
+                digest = digests.get(component)
+                request = Request(
+                    component, version, architecture, tuple(missing), digest, catalogue, directory, folder
+                )
+                found |= _provide(request, store, progress, SOURCES if sources is None else sources)
+    return [found[name] for name in order]
+
+
+def _provide(request: Request, store: Store, progress: Progress, sources: Sequence[Source]) -> dict[str, File]:
+    """Asks one source after the other, and takes what the first one gives into the cache."""
+    reasons: list[str] = []
+    for source, following in zip(sources, [*sources[1:], None], strict=True):
+        try:
+            made, origin = source.get(request, progress)
+        except UnavailableError as reason:
+            reasons.append(f"{source.title}: {reason}")
+            if following and reason.worth_saying:
+                progress.said(f"{request}: {reason}; next is {following.title}")
+        except ComponentError as error:
+            if not reasons:
+                raise
+            tried = "; ".join(reasons)
+            raise ComponentError(
+                f"{error.what} (tried because of {tried})", where=error.where, remedy=error.remedy
+            ) from error
+        else:
+            return _store(request, store, progress, made, origin)
+    raise ComponentError(f"no source has {request}", where="; ".join(reasons), remedy=_other_ways(request))
+
+
+def _store(
+    request: Request, store: Store, progress: Progress, made: Mapping[str, Path], origin: str
+) -> dict[str, File]:
+    files: dict[str, File] = {}
+    for name, path in made.items():
+        key = (name, request.version, request.architecture)
+        # An archive holds the whole component: what was not asked for is kept unless the cache has its own already.
+        if name not in request.files and store.locate(*key):
+            continue
+        before = store.pinned(*key)
+        files[name] = store.add(*key, path, origin)
+        if before and before != files[name].sha256:
+            progress.said(
+                f"{name} {request.version} is now {files[name].sha256[:12]} and was {before[:12]} before (another "
+                "source or toolchain): hosts that run the former get this one with the next apply"
+            )
+    return files
+
+
+def _from_release(request: Request, progress: Progress) -> tuple[dict[str, Path], str]:
+    release = request.catalogue.component(request.component).release
+    if release is None:
+        raise UnavailableError("there is none", worth_saying=False)
+    fields = {"version": request.version, "architecture": request.architecture}
+    url = release.url.format(**fields)
+    published = request.catalogue.version(request.component, request.version).digests.get(request.architecture)
+    digest = request.digest or published
+    if digest is None:
+        raise UnavailableError(f"no digest is known for {url}, so it is not taken unless you pin one")
+    part = request.directory / f".download-{url.rsplit('/', 1)[-1]}"
+    download(url, digest, part, progress)
+    if release.members:
+        members = {name: path.format(**fields) for name, path in release.members.items()}
+        made = extract(part, members, request.folder)
+        part.unlink()
+    else:
+        (name,) = request.catalogue.files(request.component)
+        made = {name: part.rename(request.folder / name)}
+    return made, f"release {url}"
+
+
+def _from_build(request: Request, progress: Progress) -> tuple[dict[str, Path], str]:
+    component = request.catalogue.component(request.component)
+    module = request.catalogue.version(request.component, request.version).module
+    if component.build is None or module is None:
+        raise UnavailableError(f"{request.component} {request.version} is not to be had as a Go module")
+    made, toolchain = build(
+        request.component,
+        component.build,
+        modules_folder() / module,
+        files=request.files,
+        version=request.version,
+        architecture=request.architecture,
+        folder=request.folder,
+        progress=progress,
+    )
+    return made, f"built from the module {module} with Go {toolchain.version}"
+
+
+def _other_ways(request: Request) -> str:
+    return (
+        f"make upstream reachable, pin its digest (kubeinstall components fetch {request.component} "
+        f"--digest {request.component}=sha256:HEX), or copy the cache of a machine that has it"
+    )
+
+
+RELEASE = Source("upstream's release", _from_release)
+BUILD = Source("a build from source", _from_build)
+# The cache comes before all of them. An offline bundle and a mirror that the user names belong here, ahead of upstream.
+SOURCES = (RELEASE, BUILD)

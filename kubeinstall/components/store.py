@@ -1,0 +1,180 @@
+"""The local cache of components: ROOT/COMPONENT/VERSION/ARCHITECTURE/FILE, beside each file its record FILE.json.
+
+The record is written last and is what makes a file present: a run killed anywhere leaves a file that is whole or one
+that does not count. Several runs and the workers of one run share a cache: each writes under its directory's lock.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import platformdirs
+from filelock import FileLock, Timeout
+
+from kubeinstall.components.catalogue import Catalogue, architectures
+from kubeinstall.components.progress import Progress, Silent
+from kubeinstall.errors import ComponentError, InputError
+
+__all__ = ["File", "Store"]
+
+
+@dataclass(frozen=True)
+class File:
+    """One program in the cache. `sha256` is hex, `size` in bytes, `source` a sentence's worth of where it came from."""
+
+    component: str
+    name: str
+    version: str
+    architecture: str
+    sha256: str
+    size: int
+    path: Path
+    source: str
+
+
+@dataclass(frozen=True)
+class _Record:
+    sha256: str
+    size: int
+    source: str
+
+
+class Store:
+    """The cache under `root` (default: the user's cache directory, XDG_CACHE_HOME is honoured)."""
+
+    def __init__(self, root: Path | None = None, *, catalogue: Catalogue | None = None) -> None:
+        self.root = root if root is not None else platformdirs.user_cache_path("kubeinstall") / "components"
+        self.catalogue = catalogue or Catalogue.load()
+
+    def directory(self, component: str, version: str, architecture: str) -> Path:
+        """Where the files of one component lie. InputError for a name, version or architecture that is not known."""
+        self.catalogue.version(component, version)
+        if architecture not in architectures:
+            raise InputError(f"unknown architecture {architecture!r}", remedy=f"known are {', '.join(architectures)}")
+        return self.root / component / version / architecture
+
+    def locate(self, file_name: str, version: str, architecture: str) -> File | None:
+        """The file if the cache has it. Cheap: it reads the record and compares the size, it does not hash the file."""
+        component = self.catalogue.component_of(file_name)
+        path = self.directory(component, version, architecture) / file_name
+        record = _read_record(path)
+        if record is None:
+            return None
+        try:
+            if path.stat().st_size != record.size:
+                return None
+        except FileNotFoundError:
+            return None
+        return File(component, file_name, version, architecture, record.sha256, record.size, path, record.source)
+
+    def verified(
+        self, file_name: str, version: str, architecture: str, progress: Progress | None = None
+    ) -> File | None:
+        """Like `locate`, and hashes the file: one that is not what its record says is reported and counts as absent."""
+        file = self.locate(file_name, version, architecture)
+        if file is None:
+            component = self.catalogue.component_of(file_name)
+            if (self.directory(component, version, architecture) / file_name).exists():
+                _say_corrupt(
+                    progress, file_name, version, "does not have the size it was stored with, or lost its record"
+                )
+            return None
+        if sha256_of(file.path) != file.sha256:
+            _say_corrupt(progress, file_name, version, "does not have the digest it was stored with")
+            return None
+        return file
+
+    def pinned(self, file_name: str, version: str, architecture: str) -> str | None:
+        """The sha256 that was recorded for a file, also when the file itself is gone or corrupt."""
+        component = self.catalogue.component_of(file_name)
+        record = _read_record(self.directory(component, version, architecture) / file_name)
+        return record.sha256 if record else None
+
+    def add(self, file_name: str, version: str, architecture: str, made: Path, source: str) -> File:
+        """Takes `made` (a file in `workspace`, which it consumes) into the cache, with the mode 0755."""
+        component = self.catalogue.component_of(file_name)
+        path = self.directory(component, version, architecture) / file_name
+        record = _Record(sha256_of(made), made.stat().st_size, source)
+        made.chmod(0o755)
+        _sync(made)
+        made.replace(path)
+        with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=".record-", delete=False) as temporary:
+            json.dump(asdict(record), temporary, indent=1)
+            temporary.flush()
+            os.fsync(temporary.fileno())
+        Path(temporary.name).replace(path.with_name(f"{file_name}.json"))
+        _sync(path.parent)
+        return File(component, file_name, version, architecture, record.sha256, record.size, path, source)
+
+    @contextlib.contextmanager
+    def lock(self, component: str, version: str, architecture: str, progress: Progress | None = None) -> Iterator[Path]:
+        """Holds the one lock for writing a component's files, and yields its directory. Waits, and says so."""
+        directory = self.directory(component, version, architecture)
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+            lock = FileLock(directory / ".lock")
+            try:
+                lock.acquire(timeout=0)
+            except Timeout:
+                (progress or Silent()).said(f"waiting for another run that is getting {component} {version}")
+                lock.acquire()
+        except OSError as error:
+            raise ComponentError(
+                f"the cache cannot be written: {error.strerror or error}",
+                where=str(directory),
+                remedy="make it writable, or point XDG_CACHE_HOME at a place that is",
+            ) from error
+        try:
+            yield directory
+        finally:
+            lock.release()
+
+    @contextlib.contextmanager
+    def workspace(self, directory: Path) -> Iterator[Path]:
+        """A temporary folder on the cache's own filesystem, so that `add` can rename. Call it under `lock`."""
+        # What a killed run left behind: under the lock nobody else can own it.
+        for stale in directory.glob(".work-*"):
+            shutil.rmtree(stale, ignore_errors=True)
+        for stale in directory.glob(".record-*"):
+            stale.unlink(missing_ok=True)
+        folder = Path(tempfile.mkdtemp(prefix=".work-", dir=directory))
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def sha256_of(path: Path) -> str:
+    """The sha256 of a file, in hex."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _read_record(path: Path) -> _Record | None:
+    try:
+        data = json.loads(path.with_name(f"{path.name}.json").read_text(encoding="utf-8"))
+        return _Record(str(data["sha256"]), int(data["size"]), str(data["source"]))
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (ValueError, KeyError, TypeError):
+        return None  # a damaged record vouches for nothing: the file is fetched again
+
+
+def _say_corrupt(progress: Progress | None, file_name: str, version: str, what: str) -> None:
+    (progress or Silent()).said(f"the cached {file_name} {version} {what}: it is not used, and had again")
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

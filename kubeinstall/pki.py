@@ -1,0 +1,285 @@
+"""The cluster's authorities and shared keys, kept on the controller.
+
+One directory per cluster, 0700, every file 0600:
+
+    kubernetes/ca.{crt,key}  etcd/ca.{crt,key}  front-proxy/ca.{crt,key}
+    service-account.{key,pub}  encryption.key (base64 of 32 bytes)  formed.json
+
+Hosts make their own keys and send signing requests. Comparing certificates needs the authorities' certificates only:
+their keys may be away until something has to be signed.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import os
+import secrets
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from filelock import FileLock, Timeout
+
+from kubeinstall import certificates
+from kubeinstall.certificates import AUTHORITIES, CertificateRequest
+from kubeinstall.errors import PKIError
+
+__all__ = ["AUTHORITIES", "PKI", "CertificateRequest"]
+
+SHARED = ("service-account.key", "service-account.pub", "encryption.key")
+LOCK_SECONDS = 60
+
+
+class PKI:
+    """The PKI directory of one cluster."""
+
+    authorities = AUTHORITIES
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = Path(directory)
+
+    # The directory
+
+    def ensure(self) -> list[str]:
+        """Creates whatever is missing and returns the names of what was created.
+
+        Any number of processes may call it at once. Raises PKIError when a formed cluster lacks an authority or
+        a shared key, or holds another authority than it was formed with: a new one would cut it off from itself.
+        """
+        if not self._missing():
+            self._check_formed()
+            self._tighten()
+            return []
+        with self._locked():
+            missing = self._missing()
+            if missing and self.formed is not None:
+                raise PKIError(
+                    f"a living cluster was formed with {', '.join(missing)}, which is missing",
+                    where=str(self.directory),
+                    remedy="put it back from a backup: no host would trust a new one. If the cluster is gone for good,"
+                    " remove formed.json there",
+                )
+            self._check_formed()
+            for name in missing:
+                self._create(name)
+            return missing
+
+    def has(self, name: str) -> bool:
+        """Whether the file of that name ("etcd/ca.key", "encryption.key") is there."""
+        return (self.directory / name).is_file()
+
+    def read(self, name: str) -> str:
+        """The text of an authority's certificate or of a shared key, for a file on a host. Raises PKIError."""
+        if name not in (*(f"{authority}/ca.crt" for authority in AUTHORITIES), *SHARED):
+            raise PKIError(
+                f"{name!r} is not given out",
+                where=str(self.directory),
+                remedy=f"known: AUTHORITY/ca.crt of {', '.join(AUTHORITIES)}; {', '.join(SHARED)}",
+            )
+        return self._text(name)
+
+    @property
+    def formed(self) -> dict[str, Any] | None:
+        """What mark_formed() wrote, None while no cluster was formed. Raises PKIError when it cannot be read."""
+        if not self.has("formed.json"):
+            return None
+        try:
+            formed = json.loads(self._text("formed.json"))
+        except ValueError:
+            formed = None
+        if not isinstance(formed, dict):
+            raise PKIError(
+                "it is not a JSON object",
+                where=str(self.directory / "formed.json"),
+                remedy="put it back from a backup; it is the mark that the cluster exists",
+            )
+        return formed
+
+    def mark_formed(self, info: Mapping[str, Any]) -> None:
+        """Notes that the cluster exists (`info` is JSON, e.g. its id), together with its authorities' digests."""
+        digests = {name: self._digest(name) for name in AUTHORITIES}
+        with self._locked():
+            self._write("formed.json", json.dumps({**info, "authorities": digests}, indent=2, sort_keys=True) + "\n")
+
+    def clear_formed(self) -> None:
+        """Forgets the cluster, once all its hosts were reset. The authorities stay."""
+        with self._locked():
+            (self.directory / "formed.json").unlink(missing_ok=True)
+
+    # Certificates
+
+    def sign(self, csr_pem: str, request: CertificateRequest, *, now: datetime | None = None, days: int = 365) -> str:
+        """A certificate in PEM for the public key of a signing request; all else is as `request` says.
+
+        Raises PKIError when the signing request is not signed by its own P-256 key, or the authority cannot sign.
+        """
+        key = certificates.requested_key(csr_pem, f"signing request of {request.common_name}")
+        return self._certificate(key, request, now or datetime.now(UTC), days)
+
+    def issue(self, request: CertificateRequest, *, now: datetime | None = None, days: int = 365) -> tuple[str, str]:
+        """A certificate and a fresh private key, both PEM, for the operator's own kubeconfig."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        return self._certificate(key.public_key(), request, now or datetime.now(UTC), days), _key_pem(key)
+
+    def problems(self, certificate_pem: str, request: CertificateRequest, *, now: datetime | None = None) -> list[str]:
+        """Why a host's certificate does not do for `request`, in words; empty when it does. Needs no private key."""
+        authority = self._authority(request.authority)
+        return certificates.problems(certificate_pem, request, authority, now or datetime.now(UTC))
+
+    # Inside
+
+    def _missing(self) -> list[str]:
+        """What ensure() would have to create. An authority's key may be away, its certificate may not."""
+        names = [f"{authority}/ca.crt" for authority in AUTHORITIES] + list(SHARED)
+        return [name for name in names if not self.has(name)]
+
+    def _check_formed(self) -> None:
+        for authority, digest in (self.formed or {}).get("authorities", {}).items():
+            if self._digest(authority) != digest:
+                raise PKIError(
+                    f"this is not the {authority} authority that the cluster was formed with",
+                    where=str(self.directory / authority / "ca.crt"),
+                    remedy="put this cluster's PKI directory back from a backup",
+                )
+
+    def _tighten(self) -> None:
+        """A directory that came from a backup or a copy may be open to others."""
+        for path in (self.directory, *self.directory.glob("*.key"), *self.directory.glob("*/ca.key")):
+            if path.stat().st_mode & 0o077:
+                path.chmod(0o700 if path.is_dir() else 0o600)
+
+    def _create(self, name: str) -> None:
+        if name.endswith("/ca.crt"):
+            authority = name.removesuffix("/ca.crt")
+            # The key is written first: a run killed between the two finds it and makes the certificate for it.
+            key_name = f"{authority}/ca.key"
+            key = self._key(key_name) if self.has(key_name) else self._new_key(key_name)
+            self._write(name, certificates.authority_certificate(authority, key, datetime.now(UTC)))
+        elif name == "service-account.key":
+            if self.has("service-account.pub"):
+                raise PKIError(
+                    "service-account.pub is there without its service-account.key",
+                    where=str(self.directory),
+                    remedy="put the key back, or remove the other if no cluster uses it",
+                )
+            self._new_key(name)
+        elif name == "service-account.pub":
+            public = self._key("service-account.key").public_key()
+            pem = public.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+            self._write(name, pem.decode())
+        else:
+            self._write(name, base64.b64encode(secrets.token_bytes(32)).decode())
+
+    def _certificate(
+        self, key: ec.EllipticCurvePublicKey, request: CertificateRequest, now: datetime, days: int
+    ) -> str:
+        authority = self._authority(request.authority)
+        where = str(self.directory / request.authority)
+        if not self.has(f"{request.authority}/ca.key"):
+            raise PKIError(
+                f"{request.common_name} needs a certificate, but the {request.authority} authority's key is not here",
+                where=where,
+                remedy="put its ca.key back for this run",
+            )
+        signer = self._key(f"{request.authority}/ca.key")
+        if signer.public_key() != authority.public_key():
+            raise PKIError("ca.key and ca.crt do not belong together", where=where, remedy="put back the right pair")
+        until = min(now + timedelta(days=days), authority.not_valid_after_utc)
+        if until <= now:
+            raise PKIError(f"the authority expired on {until:%Y-%m-%d}", where=where, remedy="it has to be replaced")
+        return certificates.leaf_certificate(request, key, authority, signer, now, until)
+
+    def _authority(self, name: str) -> x509.Certificate:
+        try:
+            return x509.load_pem_x509_certificate(self._text(f"{name}/ca.crt").encode())
+        except ValueError:
+            raise PKIError(
+                "it is not a certificate",
+                where=str(self.directory / name / "ca.crt"),
+                remedy="put it back from a backup",
+            ) from None
+
+    def _digest(self, authority: str) -> str:
+        return hashlib.sha256(self._text(f"{authority}/ca.crt").encode()).hexdigest()
+
+    def _key(self, name: str) -> ec.EllipticCurvePrivateKey:
+        try:
+            key = serialization.load_pem_private_key(self._text(name).encode(), password=None)
+        except (ValueError, TypeError):
+            key = None
+        if not isinstance(key, ec.EllipticCurvePrivateKey):
+            raise PKIError(
+                "it is not an ECDSA key in PEM", where=str(self.directory / name), remedy="put it back from a backup"
+            )
+        return key
+
+    def _new_key(self, name: str) -> ec.EllipticCurvePrivateKey:
+        key = ec.generate_private_key(ec.SECP256R1())
+        self._write(name, _key_pem(key))
+        return key
+
+    def _text(self, name: str) -> str:
+        path = self.directory / name
+        try:
+            return path.read_text(encoding="utf-8")
+        except FileNotFoundError:
+            raise PKIError(
+                "it is missing",
+                where=str(path),
+                remedy="the first run makes it; if there was one, put the PKI directory back from a backup",
+            ) from None
+        except (OSError, UnicodeDecodeError) as error:
+            raise PKIError(f"it cannot be read: {error}", where=str(path)) from error
+
+    def _write(self, name: str, text: str) -> None:
+        path = self.directory / name
+        temporary = path.with_name(f".{path.name}.new")
+        try:
+            path.parent.mkdir(mode=0o700, exist_ok=True)
+            # Written under the lock only, so what lies there is left from a run that was killed.
+            temporary.unlink(missing_ok=True)
+            with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.rename(path)
+            directory = os.open(path.parent, os.O_RDONLY)
+            try:
+                os.fsync(directory)
+            finally:
+                os.close(directory)
+        except OSError as error:
+            raise PKIError(f"it cannot be written: {error.strerror}", where=str(path)) from error
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        try:
+            self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self.directory.chmod(0o700)
+            lock = FileLock(self.directory / ".lock", timeout=LOCK_SECONDS, mode=0o600)
+            lock.acquire()
+        except Timeout:
+            raise PKIError(f"another run has held it for {LOCK_SECONDS} s", where=str(self.directory)) from None
+        except OSError as error:
+            raise PKIError(
+                f"it cannot be used as the PKI directory: {error.strerror}",
+                where=str(self.directory),
+                remedy="set cluster_pki_directory to a place that you may write to",
+            ) from error
+        try:
+            yield
+        finally:
+            lock.release()
+
+
+def _key_pem(key: ec.EllipticCurvePrivateKey) -> str:
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    ).decode()

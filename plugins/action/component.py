@@ -1,0 +1,175 @@
+"""One task that says what must be true of a service on a host; see plugins/modules/component.py for its options.
+
+The way of a run: compare (one call, touches nothing) -> deliver what the host lacks -> sign what it asks for -> apply.
+A host where nothing differs costs the first call only.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from ansible.errors import AnsibleActionFail
+from ansible.plugins.action import ActionBase
+
+from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.arguments import ARGUMENTS
+from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.delivery import deliver
+from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.differences import as_diff, sentence
+from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.hostcall import call
+from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.spec import (
+    SharedFiles,
+    authority_of_another_cluster,
+    build,
+    certificate_request,
+    digest_of,
+)
+from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.turns import turn
+from kubeinstall import images
+from kubeinstall.components import Catalogue, Store, fetch
+from kubeinstall.errors import KubeinstallError
+from kubeinstall.pki import PKI
+
+Result = dict[str, Any]
+
+
+class ActionModule(ActionBase):
+    _supports_check_mode = True
+    _supports_async = False
+    TRANSFERS_FILES = False
+
+    def run(self, tmp: str | None = None, task_vars: Result | None = None) -> Result:
+        result: Result = super().run(tmp, task_vars)
+        self._task_vars = task_vars or {}
+        _, self._args = self.validate_argument_spec(argument_spec=ARGUMENTS)
+        try:
+            if self._args["state"] == "absent":
+                return result | self._remove()
+            return result | self._present()
+        except KubeinstallError as error:
+            raise AnsibleActionFail(str(error)) from error
+
+    def _call(self, operation: str, **spec: Any) -> Result:
+        return call(self, self._task_vars, "component", self._spec | {"operation": operation} | spec)
+
+    def _remove(self) -> Result:
+        self._spec = {key: self._args[key] for key in ("name", "remove", "remove_links")}
+        removed = self._call("remove", check=self._task.check_mode)["removed"]
+        text = "".join(f"{what}\n" for what in removed)
+        return {"changed": bool(removed), "removed": removed, "diff": [{"before": text, "after": ""}] if removed else []}
+
+    def _present(self) -> Result:
+        directory = self._args["pki_directory"] or self._templar.template(self._task_vars.get("kubeinstall_pki_directory"))
+        self._pki = PKI(Path(directory)) if directory else None
+        self._shared = SharedFiles(self._pki)
+        self._spec = build(self, self._task_vars, self._args, self._shared)
+        found = self._call("compare")
+        self._refuse_another_cluster(found)
+        renew = self._certificates_to_renew(found)
+        changes = found["changes"] + [change for changes in renew.values() for change in changes]
+        restart = self._restart(found, bool(renew))
+        enable = bool(found["unit"] and not found["unit"]["enabled"])
+        result: Result = {"changed": bool(changes or restart or enable), "changes": [sentence(change) for change in changes]}
+        if restart:
+            result["changes"].append(restart)
+        if result["changed"]:
+            result["diff"] = as_diff(changes, restart)
+        if result["changed"] and not self._task.check_mode:
+            self._apply(found, sorted(renew))
+        return result
+
+    def _refuse_another_cluster(self, found: Result) -> None:
+        path = authority_of_another_cluster(found["changes"], self._args)
+        if path:
+            raise AnsibleActionFail(
+                f"{path} on this host is another authority's than the one in {self._pki.directory if self._pki else '?'}:"
+                " the host carries another cluster, or the PKI directory is not this cluster's."
+                " Nothing was changed. Restore the PKI directory, or reset the host first."
+            )
+
+    def _certificates_to_renew(self, found: Result) -> dict[str, list[Result]]:
+        """{name: why, as differences} of the certificates that don't do."""
+        renew: dict[str, list[Result]] = {}
+        for item in self._args["certificates"]:
+            there = found["certificates"][item["name"]]
+            if there["certificate"] is None:
+                reasons, before = ["it is missing"], None
+            elif not there["pair"]:
+                reasons, before = ["it does not belong to its key"], "present"
+            else:
+                reasons, before = self._problems(there["certificate"], item), "present"
+            if reasons:
+                after = f"signed by the {item['authority']} authority: {'; '.join(reasons)}"
+                renew[item["name"]] = [{"kind": "certificate", "path": item["certificate"], "before": before, "after": after}]
+            elif not there["attributes"]:
+                found["changes"].append(
+                    {"kind": "owner and mode of", "path": item["key"], "before": "other", "after": "as wanted"}
+                )
+        return renew
+
+    def _problems(self, pem: str, item: Result) -> list[str]:
+        if self._pki is None or not self._pki.has(f"{item['authority']}/ca.crt"):
+            return ["its authority is not here"]
+        return self._pki.problems(pem, certificate_request(item))
+
+    def _restart(self, found: Result, renewed: bool) -> str | None:
+        unit = found["unit"]
+        if not unit:
+            return None
+        why = unit["why"] or ("its certificates change" if renewed else None)
+        if not why:
+            return None
+        return f"{'restart' if unit['living'] else 'start'} {self._spec['unit']}: {why}"
+
+    def _apply(self, found: Result, renew: list[str]) -> None:
+        if self._pki and (renew or self._shared.missing):
+            for name in self._pki.ensure():
+                self._display.vv(f"made {name}")
+            self._spec = build(self, self._task_vars, self._args, self._shared)
+        delivered = self._deliver_binaries(found)
+        archives = self._deliver_images(found)
+        signed = self._sign(renew)
+        changes = {"delivered": delivered, "archives": archives, "signed": signed}
+        if found["unit"] and found["unit"]["living"]:
+            with turn(self._args["name"], self._task_vars["inventory_hostname"]):
+                self._call("apply", **changes)
+        else:
+            self._call("apply", **changes)
+
+    def _deliver_binaries(self, found: Result) -> dict[str, str]:
+        architecture, needs = found["architecture"], found["needs"]["binaries"]
+        catalogue, store = Catalogue.load(), Store()
+        for item in needs:
+            if item["after"] is None:
+                versions = {catalogue.component_of(item["name"]): item["version"]}
+                fetch([item["name"]], versions=versions, architecture=architecture, store=store)
+        if any(item["after"] is None for item in needs):
+            self._spec = build(self, self._task_vars, self._args, self._shared)
+        files = [store.locate(item["name"], item["version"], architecture) for item in needs]
+        return deliver(self, self._task_vars, [(file.path, file.sha256) for file in files if file])
+
+    def _deliver_images(self, found: Result) -> dict[str, str]:
+        """Images nobody can pull are made out of a program of ours, and loaded on the host."""
+        wanted = [item for item in self._args["images"] if item["reference"] in found["needs"]["images"]]
+        archives = {}
+        for item in wanted:
+            (file,) = fetch(
+                [item["binary"]],
+                versions={Catalogue.load().component_of(item["binary"]): item["version"]},
+                architecture=found["architecture"],
+            )
+            archive = images.scratch_archive(
+                item["reference"],
+                {item["path"]: file.path},
+                entrypoint=item["entrypoint"],
+                architecture=found["architecture"],
+            )
+            archives[item["reference"]] = (archive, digest_of(archive))
+        places = deliver(self, self._task_vars, list(archives.values()))
+        return {reference: places[digest] for reference, (_, digest) in archives.items()}
+
+    def _sign(self, renew: list[str]) -> dict[str, str]:
+        if not renew or not self._pki:
+            return {}
+        asked = self._call("request", renew=renew)
+        items = {item["name"]: item for item in self._args["certificates"]}
+        return {name: self._pki.sign(pem, certificate_request(items[name])) for name, pem in asked.items()}

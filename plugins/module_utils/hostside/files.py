@@ -1,0 +1,177 @@
+"""Files and directories: compare with what is wanted, write atomically, keep what was there before us."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import shutil
+import stat
+from typing import Any, Dict, List, Optional
+
+from .errors import HostError
+from .host import Host
+
+MASK = "(kept secret)"
+
+
+def digest_of(path: str) -> Optional[str]:
+    """sha256 of a file's bytes, None where there is none."""
+    sha = hashlib.sha256()
+    try:
+        with open(path, "rb", buffering=0) as handle:
+            buffer = memoryview(bytearray(1 << 20))
+            while True:
+                count = handle.readinto(buffer)
+                if not count:
+                    return sha.hexdigest()
+                sha.update(buffer[:count])
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise HostError(f"{path} can't be read: {error.strerror}") from None
+
+
+def read(path: str) -> Optional[str]:
+    """A text file's content, None where there is none."""
+    try:
+        with open(path, encoding="utf-8", errors="replace") as handle:
+            return handle.read()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise HostError(
+            f"{path} can't be read: {error.strerror}; kubeinstall keeps a file of its own there: move what is in its place"
+        ) from None
+
+
+def attributes(path: str) -> Optional[str]:
+    """Mode and owner in the form compared and shown: `0644 0:0`; None where there is nothing."""
+    try:
+        status = os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return f"{stat.S_IMODE(status.st_mode):04o} {status.st_uid}:{status.st_gid}"
+
+
+def wanted_attributes(host: Host, item: Dict[str, Any]) -> str:
+    owner, group = item.get("owner", "root"), item.get("group") or item.get("owner", "root")
+    uid, gid = host.uid(owner), host.gid(group)
+    return f"{int(item['mode'], 8):04o} {owner if uid is None else uid}:{group if gid is None else gid}"
+
+
+def compare_file(host: Host, item: Dict[str, Any]) -> Optional[Dict[str, Any]]:
+    """The difference between a wanted file and the host's, None where there is none.
+
+    A difference is {kind, path, before, after, before_attributes, after_attributes}; secrets are masked.
+    """
+    path = host.path(item["dest"])
+    before, after = read(path), item["content"]
+    before_attributes, after_attributes = attributes(path), wanted_attributes(host, item)
+    if before == after and before_attributes == after_attributes:
+        return None
+    difference = {
+        "kind": "file",
+        "path": item["dest"],
+        "content": before != after,
+        "before": before,
+        "after": after,
+        "before_attributes": before_attributes,
+        "after_attributes": after_attributes,
+    }
+    if item.get("secret"):
+        changed = f"{MASK}: another content\n" if before != after else f"{MASK}\n"
+        difference.update(before=None if before is None else f"{MASK}\n", after=changed)
+    return difference
+
+
+def compare_directory(host: Host, item: Dict[str, Any]) -> Optional[Dict[str, Any]]:
+    path = host.path(item["path"])
+    before, after = attributes(path), wanted_attributes(host, item)
+    if before is not None and not os.path.isdir(path):
+        raise HostError(f"{item['path']} is not a directory: kubeinstall needs one there; move what is in its place")
+    if before == after:
+        return None
+    return {"kind": "directory", "path": item["path"], "before_attributes": before, "after_attributes": after}
+
+
+def make_directory(host: Host, item: Dict[str, Any]) -> List[str]:
+    """Make a directory as wanted; the ones that were not there before are returned, outermost first."""
+    path, made = item["path"], []
+    parent = path
+    while parent not in ("/", "") and not os.path.isdir(host.path(parent)):
+        made.insert(0, parent)
+        parent = os.path.dirname(parent)
+    for part in made:
+        os.mkdir(host.path(part), 0o755)
+    set_attributes(host, host.path(path), item)
+    return made
+
+
+def set_attributes(host: Host, path: str, item: Dict[str, Any]) -> None:
+    owner, group = item.get("owner", "root"), item.get("group") or item.get("owner", "root")
+    uid, gid = host.uid(owner), host.gid(group)
+    if uid is None or gid is None:
+        raise HostError(f"{path} is to belong to {owner}:{group}, and there is no such user or group on the host")
+    os.chown(path, uid, gid, follow_symlinks=False)
+    os.chmod(path, int(item["mode"], 8))
+
+
+def temporary_name(path: str) -> str:
+    """Beside its final place, so that the rename is atomic; always the same name, so that a killed run leaves one at most."""
+    directory, name = os.path.split(path)
+    return os.path.join(directory, f".{name}.kubeinstall-new")
+
+
+def write_file(host: Host, item: Dict[str, Any]) -> None:
+    """Write to a temporary name, sync, rename: at every moment the old file or the new one is there, whole."""
+    path = host.path(item["dest"])
+    temporary = temporary_name(path)
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    try:
+        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(item["content"].encode())
+            stream.flush()
+            os.fsync(stream.fileno())
+        set_attributes(host, temporary, item)
+        os.rename(temporary, path)
+    except OSError as error:
+        remove_file(temporary)
+        raise write_error(path, error) from None
+    sync_directory(path)
+
+
+def sync_directory(path: str) -> None:
+    """A rename survives a power cut only once its directory is on the disk."""
+    handle = os.open(os.path.dirname(path), os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def write_error(path: str, error: OSError) -> HostError:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return HostError(f"the disk is full: {path} was not written and what was there is unchanged; make room and run again")
+    return HostError(f"{path} can't be written: {error.strerror}")
+
+
+def remove_file(path: str) -> bool:
+    try:
+        os.unlink(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
+
+
+def keep_original(host: Host, path: str, kept: str) -> None:
+    """Copy a file that somebody else put where we are about to write, so that a reset can give it back."""
+    target = host.path(kept)
+    os.makedirs(os.path.dirname(target), mode=0o700, exist_ok=True)
+    temporary = temporary_name(target)
+    remove_file(temporary)
+    shutil.copy2(host.path(path), temporary, follow_symlinks=False)
+    status = os.lstat(host.path(path))
+    os.chown(temporary, status.st_uid, status.st_gid, follow_symlinks=False)
+    os.rename(temporary, target)

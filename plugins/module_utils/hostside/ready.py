@@ -1,0 +1,96 @@
+"""Waiting until a service does what it is for: ends in success, or in a failure that says why."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import socket
+import ssl
+import time
+import urllib.parse
+from typing import Any, Dict, Optional
+
+from . import units
+from .host import Host
+
+FLAPPING = 5  # restarts by systemd during one wait after which waiting longer helps nobody
+
+
+def wait(host: Host, unit: str, condition: Dict[str, Any], before: str) -> str:
+    """Wait until `unit` runs in another invocation than `before` and fulfils its condition; its new invocation is returned.
+
+    condition: {url, ca, certificate, key, status} or {socket}, and {file}, with {timeout} in seconds (120).
+    """
+    timeout = float(condition.get("timeout", 120))
+    deadline, pause, problem = time.monotonic() + timeout, 0.03, "it did not start"
+    restarts: Optional[int] = None
+    while True:
+        state = units.show(host, unit)
+        count = int(state.get("NRestarts") or 0)
+        restarts = count if restarts is None else min(restarts, count)
+        if state.get("ActiveState") == "failed" or count - restarts >= FLAPPING:
+            raise units.failure(host, unit, "does not stay up")
+        if units.running(state) and state.get("InvocationID") != before:
+            unfulfilled = _unfulfilled(host, condition)
+            # Only if it is still the same start: one that answered and died at once is not ready.
+            if unfulfilled is None and units.show(host, unit).get("InvocationID") == state["InvocationID"]:
+                return state["InvocationID"]
+            problem = unfulfilled or "it was started again meanwhile"
+        if time.monotonic() > deadline:
+            raise units.failure(host, unit, f"was not ready within {timeout:.0f} s ({problem})")
+        time.sleep(pause)
+        pause = min(pause * 1.5, 0.3)
+
+
+def _unfulfilled(host: Host, condition: Dict[str, Any]) -> Optional[str]:
+    """What is still missing, None when the service is ready."""
+    if "url" in condition:
+        problem = _url(host, condition)
+    elif "socket" in condition:
+        problem = _socket(host.path(condition["socket"]))
+    else:
+        problem = None
+    if problem is None and "file" in condition and not os.path.exists(host.path(condition["file"])):
+        return f"{condition['file']} is not there yet"
+    return problem
+
+
+def _socket(path: str) -> Optional[str]:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
+        client.settimeout(2)
+        try:
+            client.connect(path)
+        except OSError as error:
+            return f"{path} does not answer: {error.strerror or error}"
+    return None
+
+
+def tls(host: Host, condition: Dict[str, Any]) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=host.path(condition["ca"]) if condition.get("ca") else None)
+    if not condition.get("ca"):
+        # Loopback health ports of components that make a serving certificate for themselves.
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    if condition.get("certificate"):
+        context.load_cert_chain(host.path(condition["certificate"]), host.path(condition["key"]))
+    return context
+
+
+def _url(host: Host, condition: Dict[str, Any]) -> Optional[str]:
+    url, wanted = urllib.parse.urlsplit(condition["url"]), int(condition.get("status", 200))
+    connection: http.client.HTTPConnection
+    try:
+        if url.scheme == "https":
+            connection = http.client.HTTPSConnection(url.netloc, timeout=5, context=tls(host, condition))
+        else:
+            connection = http.client.HTTPConnection(url.netloc, timeout=5)
+        try:
+            connection.request("GET", f"{url.path or '/'}{'?' + url.query if url.query else ''}")
+            answer = connection.getresponse()
+            body = answer.read(2000).decode(errors="replace")
+        finally:
+            connection.close()
+    except (OSError, http.client.HTTPException) as error:
+        return f"{condition['url']} does not answer: {error}"
+    if answer.status == wanted:
+        return None
+    return f"{condition['url']} answers {answer.status}: {' '.join(body.split())[-300:]}"

@@ -1,0 +1,57 @@
+"""What kubeinstall did to a host for one component: the base of change detection, of status and of reset.
+
+/var/lib/kubeinstall/NAME.json:
+    files        paths we wrote
+    directories  paths we made, outermost first
+    originals    {path: copy of the file that was there before us}
+    sysctls      {name: value before us}
+    user         the system user we made, or null
+    unit         its systemd unit, or null
+    stamp        {inputs: digest of what the unit was started from, invocation: systemd's id of that start}
+    versions     {program: version}
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any, Dict, List
+
+from .errors import HostError
+from .files import read, write_file
+from .host import Host
+
+DIRECTORY = "/var/lib/kubeinstall"
+
+
+class Record:
+    def __init__(self, host: Host, name: str) -> None:
+        self.host = host
+        self.file = f"{DIRECTORY}/{name}.json"
+        text = read(host.path(self.file))
+        self.exists = text is not None
+        try:
+            self.data: Dict[str, Any] = json.loads(text) if text else {}
+        except ValueError:
+            raise HostError(f"{self.file} is damaged: restore it, or remove it and run again") from None
+        for key, empty in (("files", []), ("directories", []), ("originals", {}), ("sysctls", {}), ("versions", {})):
+            self.data.setdefault(key, empty)
+
+    def add(self, kind: str, paths: List[str]) -> None:
+        self.data[kind] += [path for path in paths if path not in self.data[kind]]
+
+    def save(self) -> None:
+        """Write the record, if it differs from what is on the disk."""
+        text = json.dumps(self.data, indent=1, sort_keys=True) + "\n"
+        if read(self.host.path(self.file)) != text:
+            os.makedirs(self.host.path(DIRECTORY), mode=0o700, exist_ok=True)
+            write_file(self.host, {"dest": self.file, "content": text, "mode": "0600"})
+        self.exists = True
+
+    def remove(self) -> None:
+        os.unlink(self.host.path(self.file))
+        for directory in (f"{DIRECTORY}/originals", DIRECTORY):
+            try:
+                os.rmdir(self.host.path(directory))
+            except OSError:
+                return  # other components' records are still there

@@ -1,0 +1,76 @@
+"""Takes a component off a host: only what the record says is ours, and the data that the caller names."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from typing import Any, Dict, List
+
+from . import certificates, files, system, units
+from .host import Host
+from .record import Record
+
+
+def remove(host: Host, spec: Dict[str, Any]) -> Dict[str, Any]:
+    """Stop, disable and remove; {removed: [what]}. With `check` nothing is touched."""
+    record = Record(host, spec["name"])
+    removed: List[str] = []
+    if spec.get("check"):
+        return {"removed": _inventory(host, spec, record)}
+    with host.lock(f"remove {spec['name']}"):
+        removed = _inventory(host, spec, record)
+        if not removed:
+            return {"removed": []}
+        unit = record.data.get("unit")
+        if unit:
+            units.stop(host, unit)
+        for path in record.data["files"]:
+            for name in (path, certificates.new_key({"key": path}), files.temporary_name(path)):
+                files.remove_file(host.path(name))
+        for path, kept in record.data["originals"].items():
+            shutil.copy2(host.path(kept), host.path(path), follow_symlinks=False)
+            files.remove_file(host.path(kept))
+        if unit:
+            units.daemon_reload(host)
+        for name in spec["remove_links"]:
+            system.remove_link(host, name)
+        for path in spec["remove"]:
+            _remove_tree(host, path)
+        for name, value in record.data["sysctls"].items():
+            if value is not None:
+                system.write_sysctl(host, name, value)
+        for path in reversed(record.data["directories"]):
+            if os.path.isdir(host.path(path)) and not os.listdir(host.path(path)):
+                os.rmdir(host.path(path))
+        if record.data.get("user"):
+            system.remove_user(host, record.data["user"])
+        if record.exists:
+            record.remove()
+    return {"removed": removed}
+
+
+def _inventory(host: Host, spec: Dict[str, Any], record: Record) -> List[str]:
+    """What a removal would take away."""
+    found = [path for path in record.data["files"] if os.path.lexists(host.path(path))]
+    found += [path for path in spec["remove"] if os.path.lexists(host.path(path))]
+    found += [name for name in spec["remove_links"] if os.path.exists(host.path(f"/sys/class/net/{name}"))]
+    if record.exists:
+        found.append(record.file)
+    return found
+
+
+def _remove_tree(host: Host, path: str) -> None:
+    """Remove a folder of ours whole; what is still mounted below it is unmounted first, never emptied."""
+    full = host.path(path)
+    text = files.read("/proc/self/mounts") or ""
+    mounts = [line.split()[1].replace("\\040", " ") for line in text.splitlines()]
+    for mount in sorted((m for m in mounts if m == full or m.startswith(full + "/")), reverse=True):
+        if mount != full:
+            host.run(["umount", "--lazy", mount], check=False)
+    if os.path.ismount(full):
+        for name in os.listdir(full):
+            _remove_tree(host, os.path.join(path, name))
+    elif os.path.isdir(full) and not os.path.islink(full):
+        shutil.rmtree(full)
+    else:
+        files.remove_file(full)

@@ -1,0 +1,111 @@
+"""The few things of the system a component asks for: a user, packages, kernel modules, sysctls, network links."""
+
+from __future__ import annotations
+
+import os
+from typing import Any, Dict, List, Optional
+
+from .errors import HostError
+from .files import read
+from .host import Host
+
+
+def family(host: Host) -> str:
+    """`debian` or `redhat`, from os-release."""
+    text = read(host.path("/etc/os-release")) or ""
+    values = dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
+    names = (values.get("ID", "") + " " + values.get("ID_LIKE", "")).replace('"', "").split()
+    for name, answer in (("debian", "debian"), ("ubuntu", "debian"), ("rhel", "redhat"), ("fedora", "redhat")):
+        if name in names:
+            return answer
+    raise HostError(f"the distribution {values.get('ID', '?')} is not supported: Debian, Ubuntu and the RHEL family are")
+
+
+def missing_packages(host: Host, wanted: Dict[str, List[str]]) -> List[str]:
+    names = wanted.get(family(host), []) if wanted else []
+    if not names:
+        return []
+    if family(host) == "debian":
+        listed = host.run(["dpkg-query", "-W", "-f", "${Package} ${db:Status-Status}\n", *names], check=False).stdout
+        installed = {line.split()[0] for line in listed.splitlines() if line.endswith(" installed")}
+    else:
+        listed = host.run(["rpm", "-q", "--qf", "%{NAME}\n", "--whatprovides", *names], check=False).stdout
+        installed = set(listed.split())
+    return [name for name in names if name not in installed]
+
+
+def install_packages(host: Host, names: List[str]) -> None:
+    """Install from the distribution; its index is read again only if the names are not to be had without."""
+    if family(host) == "redhat":
+        host.run(["dnf", "-y", "install", *names], timeout=900)
+        return
+    quiet = {"DEBIAN_FRONTEND": "noninteractive"}
+    command = ["apt-get", "-y", "--no-install-recommends", "-o", "DPkg::Lock::Timeout=120", "install", *names]
+    if host.run(command, check=False, timeout=900, environment=quiet).returncode != 0:
+        host.run(["apt-get", "-o", "DPkg::Lock::Timeout=120", "update"], check=False, timeout=600)
+        host.run(command, timeout=900, environment=quiet)
+
+
+def missing_modules(host: Host, wanted: List[str]) -> List[str]:
+    """Those neither loaded nor built into the kernel. One that is built in has a folder only if it has parameters."""
+    absent = [name for name in wanted if not os.path.isdir(host.path(f"/sys/module/{name.replace('-', '_')}"))]
+    if not absent:
+        return []
+    builtin = read(host.path(f"/lib/modules/{os.uname().release}/modules.builtin")) or ""
+    names = {os.path.basename(line).split(".")[0].replace("-", "_") for line in builtin.splitlines()}
+    return [name for name in absent if name.replace("-", "_") not in names]
+
+
+def load_modules(host: Host, names: List[str]) -> None:
+    for name in names:
+        host.run(["modprobe", "--", name])
+
+
+def sysctl_path(name: str) -> str:
+    return "/proc/sys/" + name.replace(".", "/")
+
+
+def read_sysctl(host: Host, name: str) -> Optional[str]:
+    value = read(host.path(sysctl_path(name)))
+    return None if value is None else " ".join(value.split())
+
+
+def differing_sysctls(host: Host, wanted: Dict[str, str]) -> Dict[str, Optional[str]]:
+    """{name: value now} of those that are not as wanted."""
+    now = {name: read_sysctl(host, name) for name in wanted}
+    return {name: value for name, value in now.items() if value != " ".join(str(wanted[name]).split())}
+
+
+def write_sysctl(host: Host, name: str, value: str) -> None:
+    try:
+        with open(host.path(sysctl_path(name)), "w") as handle:
+            handle.write(value)
+    except OSError as error:
+        raise HostError(f"the kernel setting {name} can't be set to {value}: {error.strerror}") from None
+
+
+def make_user(host: Host, name: str) -> bool:
+    """A system user with a group of the same name, no home and no shell. True if it was made."""
+    if host.uid(name) is not None:
+        return False
+    command = ["useradd", "--system", "--user-group", "--no-create-home", "--home-dir", "/nonexistent"]
+    host.run([*command, "--shell", "/usr/sbin/nologin", name])
+    return True
+
+
+def remove_user(host: Host, name: str) -> None:
+    if host.uid(name) is not None:
+        host.run(["userdel", name])
+
+
+def remove_link(host: Host, name: str) -> bool:
+    """Remove a network link of ours. True if it was there."""
+    if not os.path.exists(host.path(f"/sys/class/net/{name}")):
+        return False
+    host.run(["ip", "link", "delete", name])
+    return True
+
+
+def describe(kind: str, subject: str, before: Any, after: Any) -> Dict[str, Any]:
+    """A difference without a file behind it, in the form shown to the user."""
+    return {"kind": kind, "path": subject, "before": before, "after": after}

@@ -1,0 +1,82 @@
+"""systemd: what a unit's state is, whether it runs from the inputs that are there now, starting it, and its journal."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import Any, Dict, Iterable, List, Optional
+
+from .errors import HostError
+from .host import Host
+
+PROPERTIES = "LoadState,ActiveState,SubState,UnitFileState,InvocationID,ExecMainStartTimestampMonotonic,NRestarts,NeedDaemonReload"
+
+
+def show(host: Host, unit: str) -> Dict[str, str]:
+    printed = host.run(["systemctl", "show", unit, f"--property={PROPERTIES}"]).stdout
+    return dict(line.split("=", 1) for line in printed.splitlines() if "=" in line)
+
+
+def running(state: Dict[str, str]) -> bool:
+    return state.get("ActiveState") in ("active", "reloading")
+
+
+def living(state: Dict[str, str]) -> bool:
+    """Somebody may depend on it: it runs, or is on its way up."""
+    return state.get("ActiveState") in ("active", "reloading", "activating")
+
+
+def started_at(state: Dict[str, str]) -> float:
+    """Seconds since the epoch. Reckoned from the monotonic clock: it has microseconds, and steps of the clock don't touch it."""
+    monotonic = int(state.get("ExecMainStartTimestampMonotonic") or 0) / 1e6
+    return time.time() - (time.clock_gettime(time.CLOCK_MONOTONIC) - monotonic)
+
+
+def why_restart(state: Dict[str, str], stamp: Dict[str, Any], inputs: Optional[str], paths: Iterable[str]) -> Optional[str]:
+    """Why the unit has to be started (again), None if it runs from the wanted inputs.
+
+    `inputs` is the digest of what it should have been started from, None if that can't be known yet. A unit that was started
+    by someone else since (a reboot, a crash, a hand) is right if nothing it reads was touched after that start.
+    """
+    if not running(state):
+        return "it is not running" if state.get("LoadState") == "loaded" else "it is new"
+    if inputs is None or stamp.get("inputs") != inputs:
+        return "what it reads has changed"
+    if stamp.get("invocation") == state.get("InvocationID"):
+        return None
+    start = started_at(state)
+    for path in paths:
+        if os.path.exists(path) and os.lstat(path).st_ctime > start:
+            return f"{path} was changed after it was started"
+    return None
+
+
+def start(host: Host, unit: str, *, restart: bool) -> None:
+    """Begin to start or restart: members of one cluster may need each other to become ready, so nothing waits here."""
+    host.run(["systemctl", "reset-failed", unit], check=False)
+    host.run(["systemctl", "--no-block", "restart" if restart else "start", unit])
+
+
+def enable(host: Host, unit: str) -> None:
+    host.run(["systemctl", "enable", "--quiet", unit])
+
+
+def daemon_reload(host: Host) -> None:
+    host.run(["systemctl", "daemon-reload"])
+
+
+def journal(host: Host, unit: str, invocation: str = "", lines: int = 25) -> List[str]:
+    """The unit's last lines, of one invocation if that is given."""
+    match = [f"_SYSTEMD_INVOCATION_ID={invocation}", "+", f"INVOCATION_ID={invocation}"] if invocation else [f"--unit={unit}"]
+    printed = host.run(["journalctl", "--no-pager", "--quiet", "--output=cat", f"--lines={lines}", *match], check=False).stdout
+    return printed.strip().splitlines()
+
+
+def failure(host: Host, unit: str, what: str) -> HostError:
+    """A failure that carries the journal's last words."""
+    said = "\n".join("  " + line[:400] for line in journal(host, unit)) or "  (its journal is empty)"
+    return HostError(f"{unit} {what}. The last lines of its journal:\n{said}")
+
+
+def stop(host: Host, unit: str) -> None:
+    host.run(["systemctl", "disable", "--now", "--quiet", unit], check=False, timeout=180)

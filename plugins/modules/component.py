@@ -1,0 +1,136 @@
+# The task runs in plugins/action/component.py; this file is its documentation, as for Ansible's own `template`.
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: component
+short_description: Make one component of a cluster so on a host
+description:
+  - Says in one task what must be true of a service, and makes it true. Programs are delivered only where they differ, keys are
+    made on the host and signed on the controller, files are written atomically, the service is restarted only if something it
+    reads has changed, and the task ends when the service answers.
+  - Check mode and diff are exact, and touch nothing.
+  - On a living cluster, hosts restart the service one after another, and none after a failure.
+version_added: 0.1.0
+author: The kubeinstall developers
+options:
+  name: {description: Name of the component; its record on the host is /var/lib/kubeinstall/NAME.json., type: str, required: true}
+  state:
+    description: V(absent) stops the service and removes what the record lists, and O(remove) and O(remove_links).
+    type: str
+    choices: [present, absent]
+    default: present
+  user: {description: System user to make when missing., type: str}
+  packages: {description: "Distribution packages: lists under C(debian) and C(redhat).", type: dict, default: {}}
+  kernel_modules: {description: Kernel modules to load now and at boot., type: list, elements: str, default: []}
+  sysctls: {description: "Kernel settings to make now and at boot; a removal puts the old ones back.", type: dict, default: {}}
+  directories:
+    description: Directories to make.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      path: {description: Absolute path., type: str, required: true}
+      owner: {description: Owner., type: str, default: root}
+      group: {description: "Group, by default the one named like the owner.", type: str}
+      mode: {description: Mode in octal., type: str, default: "0755"}
+  binaries:
+    description: Programs, by name and version of the catalogue (C(kubeinstall components list)).
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      names: {description: Names of the programs., type: list, elements: str, required: true}
+      version: {description: Version of the component they belong to., type: str, required: true}
+      directory: {description: Where they are installed., type: str, default: /usr/local/bin}
+  certificates:
+    description: Certificates; the key is made on the host and never leaves it.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      name: {description: Name of the certificate within the task., type: str, required: true}
+      authority: {description: Who signs it., type: str, required: true, choices: [kubernetes, etcd, front-proxy]}
+      common_name: {description: Common name of the subject., type: str, required: true}
+      organizations: {description: Organizations of the subject., type: list, elements: str, default: []}
+      names: {description: DNS names., type: list, elements: str, default: []}
+      addresses: {description: IP addresses., type: list, elements: str, default: []}
+      usages: {description: What it may be used for., type: list, elements: str, choices: [server, client], required: true}
+      certificate: {description: Path of the certificate., type: str, required: true}
+      key: {description: Path of the key., type: str, required: true}
+      owner: {description: Owner of both., type: str, default: root}
+  kubeconfigs:
+    description: Kubeconfig files that refer to certificates by path.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      dest: {description: Path., type: str, required: true}
+      server: {description: URL of the API., type: str, required: true}
+      authority: {description: Path of the API's authority., type: str, required: true}
+      certificate: {description: Path of the client certificate., type: str, required: true}
+      key: {description: Path of the client key., type: str, required: true}
+      user: {description: Name of the user entry., type: str, required: true}
+      owner: {description: Owner., type: str, default: root}
+  files:
+    description: "Files; exactly one of O(files[].src), O(files[].content) and O(files[].pki)."
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      src: {description: "Template of the role. C(pki.read(NAME)) reads a shared file of the PKI directory.", type: str}
+      content: {description: The content itself., type: str}
+      pki: {description: "A shared file of the PKI directory, such as C(kubernetes/ca.crt).", type: str}
+      dest: {description: Path., type: str, required: true}
+      owner: {description: Owner., type: str, default: root}
+      group: {description: "Group, by default the one named like the owner.", type: str}
+      mode: {description: Mode in octal., type: str, default: "0600"}
+      secret: {description: Its content is never shown., type: bool, default: false}
+      restart: {description: Whether the service has to be restarted to read it., type: bool, default: true}
+      only_if_missing: {description: Consider the file only while this path does not exist on the host., type: str}
+      after_ready: {description: Write it only when the service is ready., type: bool, default: false}
+  images:
+    description: Container images that are made from a program and loaded, where they are missing and their registry does not answer.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      reference: {description: "Full reference, registry included.", type: str, required: true}
+      binary: {description: The program in it., type: str, required: true}
+      version: {description: Its version., type: str, required: true}
+      path: {description: Its path in the image., type: str, required: true}
+      entrypoint: {description: The command., type: list, elements: str, required: true}
+  unit: {description: Template of the systemd unit; NAME.service.j2 becomes NAME.service., type: str}
+  ready:
+    description: What has to be true before the task ends. Without it the unit has to be active.
+    type: dict
+    suboptions:
+      url: {description: URL that has to answer., type: str}
+      socket: {description: Unix socket that has to accept a connection., type: str}
+      file: {description: File that has to exist., type: str}
+      ca: {description: "Authority of the URL's certificate; without it the certificate is not checked.", type: str}
+      certificate: {description: Client certificate., type: str}
+      key: {description: Client key., type: str}
+      status: {description: HTTP status that counts as ready., type: int, default: 200}
+      timeout: {description: Seconds to wait., type: int, default: 120}
+  remove: {description: "Data to remove too, with O(state=absent).", type: list, elements: str, default: []}
+  remove_links: {description: "Network links to remove too, with O(state=absent).", type: list, elements: str, default: []}
+  pki_directory: {description: "Where the authorities are, on the controller; by default the variable C(kubeinstall_pki_directory).", type: str}
+attributes:
+  check_mode: {description: Exact., support: full}
+  diff_mode: {description: "Exact, secrets masked.", support: full}
+"""
+
+EXAMPLES = r"""
+- name: Run the etcd member
+  kubeinstall.cluster.component:
+    name: etcd
+    user: etcd
+    binaries: [{names: [etcd, etcdctl, etcdutl], version: 3.6.14}]
+    unit: etcd.service.j2
+    ready: {url: "http://127.0.0.1:2381/readyz"}
+"""
+
+RETURN = r"""
+changes: {description: One sentence for each difference., type: list, returned: always}
+removed: {description: What was taken away., type: list, returned: "with O(state=absent)"}
+"""

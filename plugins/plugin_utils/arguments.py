@@ -1,0 +1,93 @@
+"""The options of the component task, as Ansible's argument specification; plugins/modules/component.py explains them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def _items(**options: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "list", "elements": "dict", "default": [], "options": options}
+
+
+STRING = {"type": "str"}
+REQUIRED = {"type": "str", "required": True}
+STRINGS = {"type": "list", "elements": "str", "default": []}
+ROOT = {"type": "str", "default": "root"}
+FLAG = {"type": "bool", "default": False}
+
+ARGUMENTS: dict[str, Any] = {
+    "name": REQUIRED,
+    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+    "user": STRING,
+    "packages": {"type": "dict", "default": {}},
+    "kernel_modules": STRINGS,
+    "sysctls": {"type": "dict", "default": {}},
+    "directories": _items(path=REQUIRED, owner=ROOT, group=STRING, mode={"type": "str", "default": "0755"}),
+    "binaries": _items(
+        names={"type": "list", "elements": "str", "required": True},
+        version=REQUIRED,
+        directory={"type": "str", "default": "/usr/local/bin"},
+    ),
+    "certificates": _items(
+        name=REQUIRED,
+        authority={"type": "str", "required": True, "choices": ["kubernetes", "etcd", "front-proxy"]},
+        common_name=REQUIRED,
+        organizations=STRINGS,
+        names=STRINGS,
+        addresses=STRINGS,
+        usages={"type": "list", "elements": "str", "choices": ["server", "client"], "required": True},
+        certificate=REQUIRED,
+        key={"type": "str", "required": True, "no_log": False},
+        owner=ROOT,
+    ),
+    "kubeconfigs": _items(
+        dest=REQUIRED,
+        server=REQUIRED,
+        authority=REQUIRED,
+        certificate=REQUIRED,
+        key={"type": "str", "required": True, "no_log": False},
+        user=REQUIRED,
+        owner=ROOT,
+    ),
+    "files": {
+        **_items(
+            src=STRING,
+            content=STRING,
+            pki=STRING,
+            dest=REQUIRED,
+            owner=ROOT,
+            group=STRING,
+            mode={"type": "str", "default": "0600"},
+            secret={"type": "bool", "default": False, "no_log": False},
+            restart={"type": "bool", "default": True},
+            only_if_missing=STRING,
+            after_ready=FLAG,
+        ),
+        "required_one_of": [("src", "content", "pki")],
+        "mutually_exclusive": [("src", "content", "pki")],
+    },
+    "images": _items(
+        reference=REQUIRED,
+        binary=REQUIRED,
+        version=REQUIRED,
+        path=REQUIRED,
+        entrypoint={"type": "list", "elements": "str", "required": True},
+    ),
+    "unit": STRING,
+    "ready": {
+        "type": "dict",
+        "options": {
+            "url": STRING,
+            "socket": STRING,
+            "file": STRING,
+            "ca": STRING,
+            "certificate": STRING,
+            "key": {"type": "str", "no_log": False},
+            "status": {"type": "int", "default": 200},
+            "timeout": {"type": "int", "default": 120},
+        },
+    },
+    "remove": STRINGS,
+    "remove_links": STRINGS,
+    "pki_directory": STRING,
+}
