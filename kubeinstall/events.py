@@ -27,7 +27,6 @@ _KINDS = {
     "runner_retry": "retry",
     "warning": "warning",
     "system_warning": "warning",
-    "error": "error",
 }
 _ESCAPES = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 # Ansible wraps a message once for each layer it came through.
@@ -37,7 +36,7 @@ _LAST_LINES = 30
 
 @dataclass(frozen=True)
 class Event:
-    """One fact. `kind` is play, task, start, an outcome of OUTCOMES, diff, retry, warning, error or stats.
+    """One fact. `kind` is play, task, start, an outcome of OUTCOMES, diff, retry, warning or stats.
 
     `time` is in seconds since the epoch, `seconds` how long the host took for the task. `result` is what the task
     returned (without its arguments), or the counts of a stats event; `diff` is Ansible's list of differences.
@@ -63,7 +62,7 @@ class Event:
 
 @dataclass(frozen=True)
 class Failure:
-    """What went wrong. `host` is empty when the run failed as a whole (an inventory or a playbook that can't be read)."""
+    """What went wrong. `host` is empty when the run failed as a whole (a playbook that cannot be read)."""
 
     message: str
     host: str = ""
@@ -119,8 +118,8 @@ def translate(raw: Mapping[str, Any]) -> Event | None:
         kind = "changed"
     if kind in ("failed", "unreachable"):
         message = _failure_message(result)
-    elif kind in ("warning", "error"):
-        message = plain(str(raw.get("stdout", "")))
+    elif kind == "warning":
+        message = plain(str(raw.get("stdout", ""))).removeprefix("[WARNING]: ")
     elif kind == "stats":
         result = {key: data.get(key) or {} for key in ("ok", "changed", "failures", "dark", "skipped", "processed")}
     return Event(

@@ -26,7 +26,7 @@ from kubeinstall.errors import InputError
 if TYPE_CHECKING:
     from kubeinstall.lab.engine import Engine
 
-__all__ = ["MADE_LOCALLY", "ImageConfig", "export", "image_cache", "scratch_archive", "wrap"]
+__all__ = ["MADE_LOCALLY", "ImageConfig", "atomic", "export", "image_cache", "scratch_archive", "wrap"]
 
 # Marks what was made here, so that nobody takes it for the image upstream publishes.
 MADE_LOCALLY = "io.kubeinstall.made"
@@ -96,24 +96,28 @@ def scratch_archive(
     user: str = "",
     labels: Mapping[str, str] | None = None,
     command: Sequence[str] = (),
+    folders: Mapping[str, int] | None = None,
     cache: Path | None = None,
 ) -> Path:
     """An archive of an image that holds `files` (path in the image -> local file) and nothing else.
 
-    Files keep whether they are executable and belong to root; folders are made as needed, and there is a /tmp everybody
-    may write to. The same input makes the same bytes, and a second call finds the first one's archive in the cache
-    (default: `image_cache()`). Raises InputError where a file is missing or a path in the image is not absolute.
+    Files keep whether they are executable and belong to root. Folders are made as needed; `folders` (path -> mode) adds
+    others, and there is a /tmp everybody may write to. The same input makes the same bytes, and a second call finds the
+    first one's archive in the cache (default: `image_cache()`). Raises InputError where a file is missing or a path in
+    the image is not absolute.
     """
-    for inside, path in files.items():
+    for inside in (*files, *(folders or ())):
         if not inside.startswith("/") or ".." in Path(inside).parts:
             raise InputError(f"{inside!r} is no absolute path in the image {reference}")
+    for path in files.values():
         if not path.is_file():
             raise InputError(f"the image {reference} is to hold {path}, which is not there")
     config = ImageConfig(architecture, entrypoint, command, user, labels=labels or {})
-    with tempfile.TemporaryDirectory(prefix="kubeinstall-image-") as folder:
-        layer = Path(folder) / "layer.tar"
+    # Beside the archives: components are large, and /tmp may be memory.
+    with tempfile.TemporaryDirectory(prefix=".layer-", dir=cache or image_cache()) as work:
+        layer = Path(work) / "layer.tar"
         with layer.open("wb") as stream:
-            _write_layer(stream, files)
+            _write_layer(stream, files, folders or {})
         return wrap(reference, layer, config, cache=cache)
 
 
@@ -133,7 +137,7 @@ def wrap(
         return target
     layer_name = f"{diff_id.removeprefix('sha256:')}/layer.tar"
     manifest = [{"Config": f"{image_id}.json", "RepoTags": [_tagged(reference)], "Layers": [layer_name]}]
-    with _atomic(target) as out, tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as tar:
+    with atomic(target) as out, tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as tar:
         _add(tar, f"{image_id}.json", document)
         with layer.open("rb") as stream:
             member = tarfile.TarInfo(layer_name)
@@ -148,17 +152,24 @@ def wrap(
 def export(reference: str, engine: Engine, *, cache: Path | None = None) -> Path:
     """The archive of an image of the local Docker engine, kept in the cache by the image's id.
 
-    Raises InputError where the engine has no such image.
+    Raises InputError where the engine has no such image, or where `reference` is a digest: what is loaded from an archive
+    is known by its name.
     """
-    identity = engine.image_id(reference)
+    if "@" in reference or reference.startswith("sha256:"):
+        raise InputError(
+            f"{reference} is a digest, and an image that is loaded needs a name",
+            remedy=f"`docker tag {reference} NAME:TAG`, then load that",
+        )
+    name = _tagged(reference)
+    identity = engine.image_id(name)
     if identity is None:
         raise InputError(
-            f"the local Docker engine has no image {reference}", remedy=f"`docker pull {reference}` or build it first"
+            f"the local Docker engine has no image {name}", remedy=f"`docker pull {name}`, or build it first"
         )
     target = _cached(reference, identity.removeprefix("sha256:"), cache)
     if not target.exists():
-        with _atomic(target) as out:
-            engine.save(_tagged(reference), Path(out.name))
+        with atomic(target) as out:
+            engine.save(name, out)
     return target
 
 
@@ -182,13 +193,14 @@ def _add(tar: tarfile.TarFile, name: str, content: bytes) -> None:
     tar.addfile(member, io.BytesIO(content))
 
 
-def _write_layer(stream: IO[bytes], files: Mapping[str, Path]) -> None:
-    folders = {str(parent).lstrip("/") for inside in files for parent in Path(inside).parents} | {"tmp"}
+def _write_layer(stream: IO[bytes], files: Mapping[str, Path], folders: Mapping[str, int]) -> None:
+    modes = {parent: 0o755 for inside in (*files, *folders) for parent in map(str, Path(inside).parents)}
+    modes |= {"/tmp": 0o1777, **folders}  # noqa: S108 the image's own
+    del modes["/"]
     with tarfile.open(fileobj=stream, mode="w", format=tarfile.PAX_FORMAT) as tar:
-        for folder in sorted(folders - {""}):
-            member = tarfile.TarInfo(folder)
-            member.type = tarfile.DIRTYPE
-            member.mode = 0o1777 if folder == "tmp" else 0o755
+        for folder, mode in sorted(modes.items()):
+            member = tarfile.TarInfo(folder.lstrip("/"))
+            member.type, member.mode = tarfile.DIRTYPE, mode
             tar.addfile(member)
         for inside, path in sorted(files.items()):
             member = tarfile.TarInfo(inside.lstrip("/"))
@@ -200,7 +212,7 @@ def _write_layer(stream: IO[bytes], files: Mapping[str, Path]) -> None:
 
 
 @contextmanager
-def _atomic(target: Path) -> Iterator[IO[bytes]]:
+def atomic(target: Path) -> Iterator[IO[bytes]]:
     """A file that appears at `target` whole, or not at all."""
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile(dir=target.parent, prefix=f".{target.name}.", delete=False) as out:

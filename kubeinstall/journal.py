@@ -44,7 +44,8 @@ class Journal:
     """Creates the run's folder under `runs` (0700) and writes to it, until it is closed."""
 
     def __init__(self, runs: Path, about: Mapping[str, Any]) -> None:
-        runs.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for folder in (runs.parent, runs):
+            folder.mkdir(mode=0o700, exist_ok=True)
         stamp = time.strftime("%Y%m%d-%H%M%S-", time.gmtime())
         self.directory = Path(tempfile.mkdtemp(prefix=stamp, dir=runs))
         self._lock = os.open(self.directory, os.O_RDONLY)

@@ -27,9 +27,8 @@ def playbook(name: str) -> Path:
     """The path of a playbook of ours by its name without `.yml`; raises KubeinstallError when there is none."""
     path = collection_root() / "playbooks" / f"{name}.yml"
     if not path.is_file():
-        raise KubeinstallError(
-            f"there is no playbook {name}", where=str(path.parent), remedy="install kubeinstall again"
-        )
+        what = f"there is no playbook {name}"
+        raise KubeinstallError(what, where=str(path.parent), remedy="install kubeinstall again")
     return path
 
 

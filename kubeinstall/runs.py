@@ -14,13 +14,14 @@ import signal
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 from kubeinstall import __version__, tether
-from kubeinstall.errors import RunError
+from kubeinstall.errors import InputError, RunError
 from kubeinstall.events import Event, Failure, HostStats, RunResult, host_stats, plain, translate
 from kubeinstall.journal import Journal
 from kubeinstall.paths import collection_root, state_directory
@@ -41,6 +42,7 @@ _PASSED_PREFIXES = ("ANSIBLE_", "KUBEINSTALL_", "GO")
 # What ansible-runner adds for its own callback plugin.
 _RUNNERS_PREFIXES = ("ANSIBLE_", "AWX_", "RUNNER_")
 _POLL_SECONDS = 0.2
+_LOOSE_LINES = 40
 
 
 def environment() -> dict[str, str]:
@@ -71,10 +73,13 @@ def run(
 ) -> RunResult:
     """Runs the playbooks, in order, and waits. A run that fails is a result, not an exception.
 
-    `on_event` hears each event as it happens. Raises RunError when the run's folder cannot be written. SIGINT and
-    SIGTERM end the run in order; the result's status is then "interrupted".
+    `on_event` hears each event as it happens. Raises InputError when there is no such inventory, RunError when the
+    run's folder cannot be written. SIGINT and SIGTERM end the run in order; the result's status is then "interrupted".
     """
     inventory = Path(inventory).absolute()
+    if not inventory.exists():
+        # Ansible would find no hosts, and call that a success.
+        raise InputError("there is no such inventory", where=str(inventory))
     arguments = ["-i", str(inventory)]
     arguments += ["--check"] * check + ["--diff"] * diff
     if limit:
@@ -115,7 +120,7 @@ class _Watch:
         self.journal, self.on_event = journal, on_event
         self.events: list[Event] = []
         self.failures: list[Failure] = []
-        self.errors: list[str] = []
+        self.loose: deque[str] = deque(maxlen=_LOOSE_LINES)
         self.stats: dict[str, HostStats] = {}
         self.stopping = False
         self._stopped = False
@@ -127,13 +132,13 @@ class _Watch:
         event = translate(raw)
         if event is not None:
             self._take(event)
+        elif raw.get("event") == "verbose":
+            self.loose.append(plain(text))
         return False
 
     def _take(self, event: Event) -> None:
         if event.kind == "stats":
             self.stats = host_stats(event.result)
-        elif event.kind == "error":
-            self.errors.append(event.message)
         elif event.kind in ("failed", "unreachable") and not event.ignored:
             self.failures.append(Failure(event.message, event.host, event.step, event.kind == "unreachable"))
         if event.kind not in ("start", "stats"):
@@ -154,9 +159,12 @@ class _Watch:
         """The failures of a run that failed; what was rescued on the way is none."""
         if status != "failed":
             return ()
-        if not self.failures:
-            return (Failure("\n".join(self.errors) or "Ansible ended without saying why"),)
-        return tuple(self.failures)
+        if self.failures:
+            return tuple(self.failures)
+        # It did not come to any task: Ansible has said why on its own lines.
+        lines = list(self.loose)
+        first = next((number for number, line in enumerate(lines) if line.startswith("[ERROR]")), 0)
+        return (Failure("\n".join(lines[first:]).removeprefix("[ERROR]: ").strip() or "Ansible ended without a word"),)
 
 
 @contextlib.contextmanager

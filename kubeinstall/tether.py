@@ -2,9 +2,10 @@
 
     python -I -S tether.py PARENT_PID PID_FILE COMMAND [ARGUMENT…]
 
-Its own process id is written to PID_FILE: a SIGTERM there ends the run. When the parent dies, by whatever signal, or when this process is told to end, the command is interrupted; what it
-started and has not ended some seconds later is killed, workers and ssh processes included. The exit code is the
-command's own, or 128 and the signal's number. Only the standard library: it starts in a few milliseconds.
+Its own process id is written to PID_FILE: a SIGTERM there ends the run. When the parent dies, by whatever signal, or
+this process is told to end, the command is interrupted; what it started and has not ended some seconds later is killed,
+workers and ssh processes included. The exit code is the command's own, or 128 and the signal's number. Only the
+standard library: it starts in a few milliseconds.
 """
 
 from __future__ import annotations

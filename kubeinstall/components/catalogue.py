@@ -75,13 +75,14 @@ class Version(Strict):
 
 
 class Component(Strict):
-    """What upstream releases together: one or several programs of one version."""
+    """What upstream releases together: one or several programs of one version. Clusters need all but `optional`."""
 
     default: str
     files: list[str]
     versions: dict[str, Version]
     release: Release | None = None
     build: Build | None = None
+    optional: bool = False
 
     @model_validator(mode="after")
     def consistent(self) -> Self:
@@ -166,4 +167,5 @@ def _load(path: Path) -> Catalogue:
 def _known(name: str, names: Iterable[str]) -> str:
     names = sorted(names)
     near = difflib.get_close_matches(name, names, n=1)
-    return f"did you mean {near[0]}? " * bool(near) + f"known are {', '.join(names)}"
+    meant = f"did you mean {near[0]}? " if near else ""
+    return f"{meant}known are {', '.join(names)}"

@@ -31,10 +31,6 @@ _unreachable: dict[str, str] = {}
 class UnavailableError(Exception):
     """A source does not have the file, for the reason given: the next source is tried."""
 
-    def __init__(self, reason: str, *, worth_saying: bool = True) -> None:
-        super().__init__(reason)
-        self.worth_saying = worth_saying
-
 
 def download(url: str, digest: str, part: Path, progress: Progress) -> None:
     """Fetches `url` into the file `part`, going on from what an earlier try left there.

@@ -37,10 +37,12 @@ class Request:
 class Source:
     """One way to get files: `get` returns them by name (those asked for, maybe more) and says where they came from.
 
-    It raises UnavailableError when it does not have them: the next source is asked. Any other error ends the run.
+    `lacks` says without any I/O why it cannot have them (None: it may), `get` raises UnavailableError when it turns out
+    not to: then the next source is asked. Any other error ends the run.
     """
 
     title: str
+    lacks: Callable[[Request], str | None]
     get: Callable[[Request, Progress], tuple[dict[str, Path], str]]
 
 
@@ -86,47 +88,70 @@ def fetch(
     found: dict[str, File] = {}
     for component, files in wanted.items():
         version = versions.get(component, catalogue.default(component))
+        here: dict[str, File] = {}
         if not again:
             # Without the lock and without a word: the usual case is that all is there.
-            found |= {file.name: file for name in files if (file := store.verified(name, version, architecture))}
-        if set(files) <= set(found):
-            continue
-        with store.lock(component, version, architecture, progress) as directory, store.workspace(directory) as folder:
-            missing = files
-            if not again:
-                # Another process may have got them while this one waited.
-                present = {name: store.verified(name, version, architecture, progress) for name in files}
-                found |= {name: file for name, file in present.items() if file}
-                missing = [name for name in files if not present[name]]
-            if missing:
-                digest = digests.get(component)
-                request = Request(
-                    component, version, architecture, tuple(missing), digest, catalogue, directory, folder
-                )
-                found |= _provide(request, store, progress, SOURCES if sources is None else sources)
+            here = {file.name: file for name in files if (file := store.verified(name, version, architecture))}
+        if len(here) < len(files):
+            tried = SOURCES if sources is None else sources
+            here = _get(component, files, version, architecture, store, progress, digests.get(component), tried, again)
+        found |= here
     return [found[name] for name in order]
+
+
+def _get(
+    component: str,
+    files: Sequence[str],
+    version: str,
+    architecture: str,
+    store: Store,
+    progress: Progress,
+    digest: str | None,
+    sources: Sequence[Source],
+    again: bool,
+) -> dict[str, File]:
+    """The files of one component, under its lock: from the cache those that are there by now, else from a source."""
+    here: dict[str, File] = {}
+    try:
+        with store.lock(component, version, architecture, progress) as directory, store.workspace(directory) as folder:
+            for name in files if not again else ():
+                # Another process may have got it while this one waited.
+                if file := store.verified(name, version, architecture, progress):
+                    here[name] = file
+            if missing := tuple(name for name in files if name not in here):
+                request = Request(component, version, architecture, missing, digest, store.catalogue, directory, folder)
+                here |= _provide(request, store, progress, sources)
+    except OSError as error:
+        raise ComponentError(
+            f"the cache cannot be written: {error.strerror or error}",
+            where=str(store.root),
+            remedy="make room there and make it writable, or point XDG_CACHE_HOME at another place",
+        ) from error
+    return here
 
 
 def _provide(request: Request, store: Store, progress: Progress, sources: Sequence[Source]) -> dict[str, File]:
     """Asks one source after the other, and takes what the first one gives into the cache."""
     reasons: list[str] = []
-    for source, following in zip(sources, [*sources[1:], None], strict=True):
+    for source in sources:
+        if reason := source.lacks(request):
+            reasons.append(reason)
+            continue
+        if reasons:
+            progress.said(f"{request}: {'; '.join(reasons)}. Falling back to {source.title}")
         try:
             made, origin = source.get(request, progress)
-        except UnavailableError as reason:
-            reasons.append(f"{source.title}: {reason}")
-            if following and reason.worth_saying:
-                progress.said(f"{request}: {reason}; next is {following.title}")
+        except UnavailableError as error:
+            reasons.append(str(error))
         except ComponentError as error:
             if not reasons:
                 raise
-            tried = "; ".join(reasons)
-            raise ComponentError(
-                f"{error.what} (tried because of {tried})", where=error.where, remedy=error.remedy
-            ) from error
+            # The user may rather mend the source that was meant to have it.
+            what = f"{error.what} (tried because {'; '.join(reasons)})"
+            raise ComponentError(what, where=error.where, remedy=error.remedy) from error
         else:
             return _store(request, store, progress, made, origin)
-    raise ComponentError(f"no source has {request}", where="; ".join(reasons), remedy=_other_ways(request))
+    raise ComponentError(f"no source has {request}: {'; '.join(reasons)}", remedy=_other_ways(request))
 
 
 def _store(
@@ -148,20 +173,22 @@ def _store(
     return files
 
 
+def _release_lacks(request: Request) -> str | None:
+    if request.catalogue.component(request.component).release is None:
+        return "upstream has no release of it"
+    if _digest(request) is None:
+        return f"no digest of upstream's file is known ({_url(request)}), and without one it is not taken"
+    return None
+
+
 def _from_release(request: Request, progress: Progress) -> tuple[dict[str, Path], str]:
-    release = request.catalogue.component(request.component).release
-    if release is None:
-        raise UnavailableError("there is none", worth_saying=False)
-    fields = {"version": request.version, "architecture": request.architecture}
-    url = release.url.format(**fields)
-    published = request.catalogue.version(request.component, request.version).digests.get(request.architecture)
-    digest = request.digest or published
-    if digest is None:
-        raise UnavailableError(f"no digest is known for {url}, so it is not taken unless you pin one")
+    release, digest, url = request.catalogue.component(request.component).release, _digest(request), _url(request)
+    if release is None or digest is None:
+        raise UnavailableError(str(_release_lacks(request)))
     part = request.directory / f".download-{url.rsplit('/', 1)[-1]}"
     download(url, digest, part, progress)
     if release.members:
-        members = {name: path.format(**fields) for name, path in release.members.items()}
+        members = {name: _filled(path, request) for name, path in release.members.items()}
         made = extract(part, members, request.folder)
         part.unlink()
     else:
@@ -170,11 +197,31 @@ def _from_release(request: Request, progress: Progress) -> tuple[dict[str, Path]
     return made, f"release {url}"
 
 
+def _digest(request: Request) -> str | None:
+    """The digest the user pinned, else the one upstream publishes."""
+    published = request.catalogue.version(request.component, request.version).digests
+    return request.digest or published.get(request.architecture)
+
+
+def _url(request: Request) -> str:
+    release = request.catalogue.component(request.component).release
+    return _filled(release.url, request) if release else ""
+
+
+def _filled(template: str, request: Request) -> str:
+    return template.format(version=request.version, architecture=request.architecture)
+
+
+def _build_lacks(request: Request) -> str | None:
+    has = request.catalogue.version(request.component, request.version).module
+    return None if has else f"{request.component} {request.version} is not to be had as a Go module"
+
+
 def _from_build(request: Request, progress: Progress) -> tuple[dict[str, Path], str]:
     component = request.catalogue.component(request.component)
     module = request.catalogue.version(request.component, request.version).module
     if component.build is None or module is None:
-        raise UnavailableError(f"{request.component} {request.version} is not to be had as a Go module")
+        raise UnavailableError(str(_build_lacks(request)))
     made, toolchain = build(
         request.component,
         component.build,
@@ -189,13 +236,12 @@ def _from_build(request: Request, progress: Progress) -> tuple[dict[str, Path], 
 
 
 def _other_ways(request: Request) -> str:
-    return (
-        f"make upstream reachable, pin its digest (kubeinstall components fetch {request.component} "
-        f"--digest {request.component}=sha256:HEX), or copy the cache of a machine that has it"
-    )
+    name = request.component
+    pin = f"pin the digest of its file (kubeinstall components fetch {name} --digest {name}=sha256:HEX), "
+    return f"make upstream reachable, {'' if _digest(request) else pin}or copy the cache of a machine that has it"
 
 
-RELEASE = Source("upstream's release", _from_release)
-BUILD = Source("a build from source", _from_build)
+RELEASE = Source("upstream's release", _release_lacks, _from_release)
+BUILD = Source("a build from source", _build_lacks, _from_build)
 # The cache comes before all of them. An offline bundle and a mirror that the user names belong here, ahead of upstream.
 SOURCES = (RELEASE, BUILD)

@@ -21,7 +21,7 @@ from filelock import FileLock, Timeout
 
 from kubeinstall.components.catalogue import Catalogue, architectures
 from kubeinstall.components.progress import Progress, Silent
-from kubeinstall.errors import ComponentError, InputError
+from kubeinstall.errors import InputError
 
 __all__ = ["File", "Store"]
 
@@ -110,6 +110,8 @@ class Store:
             json.dump(asdict(record), temporary, indent=1)
             temporary.flush()
             os.fsync(temporary.fileno())
+        # A temporary file is its owner's alone; a cache may be shared with other users.
+        Path(temporary.name).chmod(0o644)
         Path(temporary.name).replace(path.with_name(f"{file_name}.json"))
         _sync(path.parent)
         return File(component, file_name, version, architecture, record.sha256, record.size, path, source)
@@ -118,20 +120,13 @@ class Store:
     def lock(self, component: str, version: str, architecture: str, progress: Progress | None = None) -> Iterator[Path]:
         """Holds the one lock for writing a component's files, and yields its directory. Waits, and says so."""
         directory = self.directory(component, version, architecture)
+        directory.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(directory / ".lock")
         try:
-            directory.mkdir(parents=True, exist_ok=True)
-            lock = FileLock(directory / ".lock")
-            try:
-                lock.acquire(timeout=0)
-            except Timeout:
-                (progress or Silent()).said(f"waiting for another run that is getting {component} {version}")
-                lock.acquire()
-        except OSError as error:
-            raise ComponentError(
-                f"the cache cannot be written: {error.strerror or error}",
-                where=str(directory),
-                remedy="make it writable, or point XDG_CACHE_HOME at a place that is",
-            ) from error
+            lock.acquire(timeout=0)
+        except Timeout:
+            (progress or Silent()).said(f"waiting for another run that is getting {component} {version}")
+            lock.acquire()
         try:
             yield directory
         finally:

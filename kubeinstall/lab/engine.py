@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import docker
 import docker.errors
@@ -21,13 +21,13 @@ import requests
 
 from kubeinstall.errors import LabError
 
-__all__ = ["Container", "ContainerSpec", "Engine", "EngineDenied", "Network", "connect"]
+__all__ = ["Container", "ContainerSpec", "Engine", "EngineDeniedError", "Network", "connect"]
 
 # Saving or loading an image of a gigabyte on a busy disk takes a while; everything else answers in seconds.
 _TIMEOUT = 600
 
 
-class EngineDenied(LabError):
+class EngineDeniedError(LabError):
     """An engine is there, and does not let this user in."""
 
 
@@ -89,7 +89,7 @@ def _explained(doing: str) -> Iterator[None]:
 def connect() -> Engine | None:
     """The engine that answers at DOCKER_HOST, or at the usual socket; None where none does.
 
-    Raises EngineDenied where a socket is there and this user may not use it.
+    Raises EngineDeniedError where a socket is there and this user may not use it.
     """
     try:
         client = docker.DockerClient.from_env(timeout=_TIMEOUT)
@@ -97,7 +97,7 @@ def connect() -> Engine | None:
     except (docker.errors.DockerException, requests.RequestException, OSError) as error:
         # The SDK wraps the operating system's refusal into a message; nothing else of it tells the two apart.
         if "Permission denied" in str(error):
-            raise EngineDenied(
+            raise EngineDeniedError(
                 "the Docker engine does not let this user in",
                 remedy='`sudo usermod -aG docker "$USER"`, log in again, and repeat',
             ) from error
@@ -120,12 +120,14 @@ class Engine:
             return dict(self._api.info())
 
     def local(self) -> bool:
-        """Whether containers of this engine can be reached by address: not on another machine, nor rootless."""
-        remote = os.environ.get("DOCKER_HOST", "unix://").split("://")[0] not in ("unix", "")
-        return not remote and not any("rootless" in option for option in self.info().get("SecurityOptions") or ())
+        """Whether this machine reaches containers by address: no engine elsewhere, rootless, or in a desktop's VM."""
+        info = self.info()
+        remote = not os.environ.get("DOCKER_HOST", "unix://").startswith("unix://")
+        rootless = any("rootless" in option for option in info.get("SecurityOptions") or ())
+        return not (remote or rootless or info.get("OperatingSystem") == "Docker Desktop")
 
     def registry_answers(self, reference: str, seconds: int = 6) -> bool:
-        """Whether the engine can pull `reference`: asked of the engine, since it is the one with proxies and mirrors."""
+        """Whether the engine can pull `reference`; it is the one that has proxies and mirrors, so it is asked."""
         quick = docker.DockerClient.from_env(timeout=seconds)
         try:
             quick.images.get_registry_data(reference)
@@ -154,13 +156,11 @@ class Engine:
                 if line := str(event.get("stream", "")).strip():
                     yield line
 
-    def save(self, reference: str, target: Path) -> None:
-        """Write the image, under the name `reference`, to `target` in the format of `docker save`."""
+    def save(self, reference: str, out: IO[bytes]) -> None:
+        """Write the image, under the name `reference`, in the format of `docker save`."""
         with _explained(f"save the image {reference}"):
-            image = self._client.images.get(reference)
-            with target.open("wb") as out:
-                for chunk in image.save(named=reference if ":" in reference else True):
-                    out.write(chunk)
+            for chunk in self._api.get_image(reference):
+                out.write(chunk)
 
     def load(self, archive: Path) -> None:
         """Load an archive in the format of `docker save`."""

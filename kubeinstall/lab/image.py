@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import platform
-import shutil
 import tempfile
 import time
 from importlib import resources
@@ -18,7 +17,7 @@ from pathlib import Path
 from filelock import FileLock
 
 from kubeinstall.errors import LabError
-from kubeinstall.images import ImageConfig, wrap
+from kubeinstall.images import ImageConfig, atomic, wrap
 from kubeinstall.lab.daemon import Say, cache_folder
 from kubeinstall.lab.debian import root_tree
 from kubeinstall.lab.engine import Engine
@@ -66,7 +65,8 @@ def ensure(engine: Engine, say: Say) -> str:
         elif engine.registry_answers("debian:12-slim"):
             say("Building the host image from the registry's debian:12-slim (some minutes, once)")
             _build(engine, name, say)
-            engine.save(name, archive)
+            with atomic(archive) as out:
+                engine.save(name, out)
         else:
             say("No registry answers: making the host image from Debian's packages (about a minute, once)")
             _assemble(name, archive, say)
@@ -110,5 +110,4 @@ def _assemble(name: str, archive: Path, say: Say) -> None:
             environment=["container=docker"],
             stop_signal="SIGRTMIN+3",
         )
-        made = wrap(name, work / "tree.tar", config, target=work / "image.tar")
-        shutil.move(made, archive)
+        wrap(name, work / "tree.tar", config, target=archive)

@@ -24,8 +24,7 @@ from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.spec import (
     digest_of,
 )
 from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.turns import turn
-from kubeinstall import images
-from kubeinstall.components import Catalogue, Store, fetch
+from kubeinstall.components.store import Store
 from kubeinstall.errors import KubeinstallError
 from kubeinstall.pki import PKI
 
@@ -136,7 +135,13 @@ class ActionModule(ActionBase):
             self._call("apply", **changes)
 
     def _deliver_binaries(self, found: Result) -> dict[str, str]:
-        architecture, needs = found["architecture"], found["needs"]["binaries"]
+        needs = found["needs"]["binaries"]
+        if not needs:
+            return {}
+        # Imported where needed: they cost a run with nothing to deliver more than its round trips.
+        from kubeinstall.components import Catalogue, fetch
+
+        architecture = found["architecture"]
         catalogue, store = Catalogue.load(), Store()
         for item in needs:
             if item["after"] is None:
@@ -150,6 +155,11 @@ class ActionModule(ActionBase):
     def _deliver_images(self, found: Result) -> dict[str, str]:
         """Images nobody can pull are made out of a program of ours, and loaded on the host."""
         wanted = [item for item in self._args["images"] if item["reference"] in found["needs"]["images"]]
+        if not wanted:
+            return {}
+        from kubeinstall import images
+        from kubeinstall.components import Catalogue, fetch
+
         archives = {}
         for item in wanted:
             (file,) = fetch(

@@ -73,7 +73,7 @@ def build(action: ActionBase, task_vars: dict[str, Any], args: Mapping[str, Any]
         "files": _files(action, task_vars, args, unit, shared),
         "images": [{"reference": item["reference"]} for item in args["images"]],
         "unit": unit,
-        "ready": args["ready"],
+        "ready": {key: value for key, value in (args["ready"] or {}).items() if value is not None},
     }
 
 

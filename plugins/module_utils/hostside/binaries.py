@@ -48,7 +48,6 @@ def install(host: Host, item: Dict[str, Any], delivered: Optional[str]) -> None:
     temporary = temporary_name(path)
     if delivered is None:
         raise HostError(f"{item['name']} {item['version']} was not delivered to this host")
-    os.makedirs(os.path.dirname(path), exist_ok=True)
     try:
         remove_file(temporary)
         shutil.copyfile(delivered, temporary)

@@ -41,7 +41,6 @@ def new_key(item: Dict[str, Any]) -> str:
 def request(host: Host, item: Dict[str, Any]) -> str:
     """Make a new P-256 key beside the old one and return a signing request for it (PEM). Only its public key will count."""
     key = host.path(new_key(item))
-    os.makedirs(os.path.dirname(key), exist_ok=True)
     remove_file(key)
     os.close(os.open(key, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
     command = ["openssl", "req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"]

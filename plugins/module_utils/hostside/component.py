@@ -83,8 +83,7 @@ def _considered(host: Host, spec: Dict[str, Any]) -> List[Dict[str, Any]]:
 
 
 def _no_longer_wanted(host: Host, spec: Dict[str, Any], record: Record) -> List[str]:
-    wanted = {item["dest"] for item in spec["files"]} | {item["dest"] for item in spec["binaries"]}
-    wanted |= set(certificates.paths(spec["certificates"]))
+    wanted = set(_paths(spec))
     return [path for path in record.data["files"] if path not in wanted and os.path.lexists(host.path(path))]
 
 
@@ -133,12 +132,12 @@ def _unit_state(host: Host, spec: Dict[str, Any], record: Record) -> Optional[Di
 def request(host: Host, spec: Dict[str, Any]) -> Dict[str, Any]:
     """Signing requests {certificate name: PEM} for `renew`, with new keys waiting beside the old ones."""
     with host.lock(f"keys of {spec['name']}"):
-        _make_ready_for_keys(host, spec)
+        _prepare(host, spec)
         return {item["name"]: certificates.request(host, item) for item in spec["certificates"] if item["name"] in spec["renew"]}
 
 
-def _make_ready_for_keys(host: Host, spec: Dict[str, Any]) -> None:
-    """Packages (openssl), the user and the directories have to be there before the first key is made."""
+def _prepare(host: Host, spec: Dict[str, Any]) -> Record:
+    """What keys and files need before they can be written: packages (openssl), the user, directories. All of it recorded."""
     record = Record(host, spec["name"])
     missing = system.missing_packages(host, spec["packages"])
     if missing:
@@ -149,47 +148,57 @@ def _make_ready_for_keys(host: Host, spec: Dict[str, Any]) -> None:
     for item in spec["directories"]:
         if files.compare_directory(host, item):
             record.add("directories", files.make_directory(host, item))
-            record.save()
+    for path in _paths(spec):
+        record.add("directories", files.make_parents(host, os.path.dirname(path)))
+    record.save()
+    return record
+
+
+def _paths(spec: Dict[str, Any]) -> List[str]:
+    """Every path a present component may own."""
+    paths = [item["dest"] for item in spec["files"]] + [item["dest"] for item in spec["binaries"]]
+    return paths + certificates.paths(spec["certificates"])
 
 
 def apply(host: Host, spec: Dict[str, Any]) -> Dict[str, Any]:
     """Make it so, and wait until it works. Returns {restarted: why or None, invocation}."""
-    with host.lock(f"apply {spec['name']}"):
-        _make_ready_for_keys(host, spec)
-        record = Record(host, spec["name"])
-        considered = _considered(host, spec)
-        changed = [item for item in considered if files.compare_file(host, item)]
-        _remember(host, spec, record, changed)
-        _settle_system(host, spec)
-        for change in binaries.compare(host, spec["binaries"]):
-            item = next(item for item in spec["binaries"] if item["dest"] == change["path"])
-            binaries.install(host, item, spec["delivered"].get(change["after"]))
-        for item in spec["certificates"]:
-            signed = spec["signed"].get(item["name"])
-            if signed or not certificates.look(host, item)["attributes"]:
-                certificates.install(host, item, signed)
-        for item in changed:
-            if not item.get("after_ready"):
-                files.write_file(host, item)
-        for path in _no_longer_wanted(host, spec, record):
-            files.remove_file(host.path(path))
-        unit_changed = any(os.path.basename(item["dest"]) == spec["unit"] for item in changed)
-        restarted = _start(host, spec, record, unit_changed)
-        for item in changed:
-            if item.get("after_ready"):
-                files.write_file(host, item)
-        for reference, archive in spec["archives"].items():
-            images.load(archive)
-            record.data.setdefault("images", [])
-            record.add("images", [reference])
-            files.remove_file(archive)
-        wanted = [item["dest"] for item in spec["files"]] + [item["dest"] for item in spec["binaries"]]
-        wanted += certificates.paths(spec["certificates"])
-        record.data["files"] = [path for path in record.data["files"] if path in wanted]
-        record.data["versions"] = {item["name"]: item["version"] for item in spec["binaries"]}
-        record.save()
+    try:
+        with host.lock(f"apply {spec['name']}"):
+            return {"restarted": _apply(host, spec)}
+    finally:
         _clear_delivery(spec["delivered"])
-        return {"restarted": restarted}
+
+
+def _apply(host: Host, spec: Dict[str, Any]) -> Optional[str]:
+    record = _prepare(host, spec)
+    changed = [item for item in _considered(host, spec) if files.compare_file(host, item)]
+    _remember(host, spec, record, changed)
+    _settle_system(host, spec)
+    for change in binaries.compare(host, spec["binaries"]):
+        item = next(item for item in spec["binaries"] if item["dest"] == change["path"])
+        binaries.install(host, item, spec["delivered"].get(change["after"]))
+    for item in spec["certificates"]:
+        signed = spec["signed"].get(item["name"])
+        if signed or not certificates.look(host, item)["attributes"]:
+            certificates.install(host, item, signed)
+    for item in changed:
+        if not item.get("after_ready"):
+            files.write_file(host, item)
+    for path in _no_longer_wanted(host, spec, record):
+        files.remove_file(host.path(path))
+    unit_changed = any(os.path.basename(item["dest"]) == spec["unit"] for item in changed)
+    restarted = _start(host, spec, record, unit_changed)
+    for item in changed:
+        if item.get("after_ready"):
+            files.write_file(host, item)
+    for archive in spec["archives"].values():
+        images.load(archive)
+        files.remove_file(archive)
+    wanted = _paths(spec)
+    record.data["files"] = [path for path in record.data["files"] if path in wanted]
+    record.data["versions"] = {item["name"]: item["version"] for item in spec["binaries"]}
+    record.save()
+    return restarted
 
 
 def _clear_delivery(delivered: Dict[str, str]) -> None:
@@ -238,6 +247,6 @@ def _start(host: Host, spec: Dict[str, Any], record: Record, unit_changed: bool)
     if why is None:
         return None
     units.start(host, unit, restart=units.living(state))
-    invocation = wait(host, unit, spec["ready"] or {}, state.get("InvocationID", ""))
+    invocation = wait(host, unit, spec["ready"], state.get("InvocationID", ""))
     record.data["stamp"] = {"inputs": digest, "invocation": invocation}
     return why

@@ -97,14 +97,19 @@ def compare_directory(host: Host, item: Dict[str, Any]) -> Optional[Dict[str, An
 
 def make_directory(host: Host, item: Dict[str, Any]) -> List[str]:
     """Make a directory as wanted; the ones that were not there before are returned, outermost first."""
-    path, made = item["path"], []
-    parent = path
-    while parent not in ("/", "") and not os.path.isdir(host.path(parent)):
-        made.insert(0, parent)
-        parent = os.path.dirname(parent)
+    made = make_parents(host, item["path"])
+    set_attributes(host, host.path(item["path"]), item)
+    return made
+
+
+def make_parents(host: Host, directory: str) -> List[str]:
+    """Make a directory and what is missing above it; the ones made, outermost first."""
+    made: List[str] = []
+    while directory not in ("/", "") and not os.path.isdir(host.path(directory)):
+        made.insert(0, directory)
+        directory = os.path.dirname(directory)
     for part in made:
         os.mkdir(host.path(part), 0o755)
-    set_attributes(host, host.path(path), item)
     return made
 
 
@@ -127,7 +132,6 @@ def write_file(host: Host, item: Dict[str, Any]) -> None:
     """Write to a temporary name, sync, rename: at every moment the old file or the new one is there, whole."""
     path = host.path(item["dest"])
     temporary = temporary_name(path)
-    os.makedirs(os.path.dirname(path), exist_ok=True)
     try:
         handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
         with os.fdopen(handle, "wb") as stream:

@@ -50,8 +50,6 @@ class Record:
 
     def remove(self) -> None:
         os.unlink(self.host.path(self.file))
-        for directory in (f"{DIRECTORY}/originals", DIRECTORY):
-            try:
-                os.rmdir(self.host.path(directory))
-            except OSError:
-                return  # other components' records are still there
+        for directory, _, _ in os.walk(self.host.path(DIRECTORY), topdown=False):
+            if not os.listdir(directory):  # other components' records may still be there
+                os.rmdir(directory)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import shutil
 from typing import Any, Dict, List
@@ -46,6 +47,8 @@ def remove(host: Host, spec: Dict[str, Any]) -> Dict[str, Any]:
             system.remove_user(host, record.data["user"])
         if record.exists:
             record.remove()
+        for directory in glob.glob(host.path("/var/tmp/kubeinstall-[0-9]*")):
+            shutil.rmtree(directory)  # what killed runs delivered and nobody took in
     return {"removed": removed}
 
 

@@ -1,0 +1,115 @@
+"""The images of a host's containerd, in the namespace that kubelet's containers use."""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import threading
+import urllib.error
+import urllib.request
+from typing import Any, Dict, Iterable, List, Optional, Set
+
+from .errors import HostError
+from .files import remove_file
+from .host import Host
+
+SOCKET = "/run/containerd/containerd.sock"
+CTR = ["ctr", "--connect-timeout", "5s", "--namespace", "k8s.io"]
+INDEXES = ("application/vnd.oci.image.index.v1+json", "application/vnd.docker.distribution.manifest.list.v2+json")
+
+
+def main(spec: Dict[str, Any]) -> Dict[str, Any]:
+    """What the `image` task asks of a host.
+
+    spec: images {reference: id, the digest of its configuration}, archives [path on the host] to be loaded first.
+    Returns {architecture, missing: [reference]} of those the engine lacks, or has with another id, after loading.
+    """
+    host = Host()
+    if not os.path.exists(SOCKET):
+        raise HostError("no containerd runs on this host: install the cluster (or its container_engine role) first")
+    for archive in spec["archives"]:
+        load(archive)
+        remove_file(archive)
+    there = identities(list(spec["images"]))
+    missing = [reference for reference, wanted in spec["images"].items() if there.get(reference) != wanted]
+    return {"architecture": host.architecture, "missing": missing}
+
+
+def _targets(host: Host) -> Dict[str, str]:
+    """{name: digest of its manifest or index} of all images; none where no containerd runs (yet)."""
+    if not os.path.exists(SOCKET):
+        return {}
+    lines = host.run([*CTR, "images", "ls"]).stdout.splitlines()[1:]
+    return {fields[0]: fields[2] for fields in (line.split() for line in lines) if len(fields) > 2}
+
+
+def present(references: Iterable[str]) -> Set[str]:
+    """Those of `references` that the host's containerd has."""
+    there = _targets(Host())
+    return {reference for reference in references if normalized(reference) in there}
+
+
+def identities(references: Iterable[str]) -> Dict[str, Optional[str]]:
+    """{reference: sha256:… of the image's configuration} of those there: the digest names all its content."""
+    host = Host()
+    there = _targets(host)
+    names = {reference: there.get(normalized(reference)) for reference in references}
+    return {reference: _configuration(host, digest) for reference, digest in names.items() if digest}
+
+
+def _configuration(host: Host, digest: str) -> Optional[str]:
+    shown = host.run([*CTR, "content", "get", digest], check=False)
+    if shown.returncode != 0:
+        return None
+    manifest = json.loads(shown.stdout)
+    if manifest.get("mediaType") not in INDEXES and "manifests" not in manifest:
+        return str(manifest["config"]["digest"])
+    for item in manifest["manifests"]:
+        platform = item.get("platform") or {}
+        # An entry without a platform is one that was saved by an engine that has only its own.
+        if platform.get("architecture", host.architecture) == host.architecture:
+            return _configuration(host, item["digest"])
+    return None
+
+
+def load(archive: str) -> None:
+    """Load an archive of `docker save`'s format, or an OCI layout in a tar."""
+    Host().run([*CTR, "images", "import", archive], timeout=600)
+
+
+def normalized(reference: str) -> str:
+    """A reference in full: what Docker abbreviates has its registry, folder and tag."""
+    first, slash, _ = reference.partition("/")
+    if not slash:
+        reference = f"docker.io/library/{reference}"
+    elif "." not in first and ":" not in first and first != "localhost":
+        reference = f"docker.io/{reference}"
+    last = reference.rsplit("/", 1)[-1]
+    return reference if ":" in last or "@" in last else f"{reference}:latest"
+
+
+def registry_answers(reference: str, timeout: float = 3) -> bool:
+    """Whether the registry of an image speaks to this host, within `timeout` seconds; proxies are the environment's."""
+    name = normalized(reference).partition("/")[0]
+    return _answers("registry-1.docker.io" if name == "docker.io" else name, timeout)
+
+
+@functools.lru_cache(maxsize=None)
+def _answers(registry: str, timeout: float) -> bool:
+    answered: List[bool] = []
+
+    def ask() -> None:
+        try:
+            urllib.request.urlopen(f"https://{registry}/v2/", timeout=timeout).close()
+            answered.append(True)
+        except urllib.error.HTTPError as error:
+            answered.append(error.code == 401)
+        except (OSError, ValueError):
+            pass
+
+    # Looking up a name knows no time limit of its own: a host without a name server would wait for half a minute.
+    thread = threading.Thread(target=ask, daemon=True)
+    thread.start()
+    thread.join(timeout)
+    return bool(answered and answered[0])

@@ -1,0 +1,306 @@
+"""The host side of the component task on temporary roots: create, change, drift, check, kill, full disk, unreadable."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.kubeinstall.cluster.plugins.module_utils.hostside import component
+from ansible_collections.kubeinstall.cluster.plugins.module_utils.hostside.errors import HostError
+
+ARCHITECTURE = {"x86_64": "amd64", "aarch64": "arm64"}[os.uname().machine]
+
+
+def spec_of(root: Path, **wanted: Any) -> dict[str, Any]:
+    empty: dict[str, Any] = {
+        "root": str(root),
+        "name": "demo",
+        "user": None,
+        "packages": {},
+        "kernel_modules": [],
+        "sysctls": {},
+        "directories": [],
+        "binaries": [],
+        "certificates": [],
+        "files": [],
+        "images": [],
+        "unit": None,
+        "ready": {},
+        "delivered": {},
+        "signed": {},
+        "archives": {},
+    }
+    return empty | wanted
+
+
+def a_file(content: str = "one\n", **more: Any) -> dict[str, Any]:
+    return {"dest": "/etc/demo/demo.conf", "content": content, "mode": "0640", "owner": "root"} | more
+
+
+def run(operation: str, spec: dict[str, Any]) -> dict[str, Any]:
+    result: dict[str, Any] = component.main(spec | {"operation": operation})
+    return result
+
+
+def changes(spec: dict[str, Any]) -> list[str]:
+    return [f"{change['kind']} {change['path']}" for change in run("compare", spec)["changes"]]
+
+
+def tree(root: Path) -> dict[str, tuple[str, int]]:
+    return {
+        str(path.relative_to(root)): (path.read_text(), path.stat().st_mode)
+        for path in sorted(root.rglob("*"))
+        if path.is_file()
+    }
+
+
+@pytest.fixture
+def program(tmp_path: Path) -> Iterator[tuple[dict[str, Any], Path]]:
+    """A delivered program: its item in the spec, and the file as it arrived."""
+    delivered = tmp_path / "incoming" / "program"
+    delivered.parent.mkdir()
+    delivered.write_text("#!/bin/sh\necho 1.0\n")
+    digest = hashlib.sha256(delivered.read_bytes()).hexdigest()
+    item = {"name": "demo", "version": "1.0", "dest": "/usr/local/bin/demo", "digests": {ARCHITECTURE: digest}}
+    yield item, delivered
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    directory = tmp_path / "root"
+    directory.mkdir()
+    return directory
+
+
+def test_comparing_touches_nothing(root: Path) -> None:
+    spec = spec_of(root, directories=[{"path": "/etc/demo", "mode": "0750"}], files=[a_file()])
+    assert changes(spec) == ["directory /etc/demo", "file /etc/demo/demo.conf"]
+    assert list(root.iterdir()) == []
+
+
+def test_what_is_applied_is_right_afterwards(root: Path) -> None:
+    spec = spec_of(root, directories=[{"path": "/etc/demo", "mode": "0750"}], files=[a_file()])
+    run("apply", spec)
+    assert (root / "etc/demo").stat().st_mode & 0o777 == 0o750
+    assert (root / "etc/demo/demo.conf").stat().st_mode & 0o777 == 0o640
+    assert changes(spec) == []
+
+
+def test_a_changed_file_shows_its_difference(root: Path) -> None:
+    run("apply", spec_of(root, files=[a_file("one\n")]))
+    (change,) = run("compare", spec_of(root, files=[a_file("two\n")]))["changes"]
+    assert (change["before"], change["after"]) == ("one\n", "two\n")
+
+
+def test_a_secret_shows_that_it_changes_and_nothing_else(root: Path) -> None:
+    run("apply", spec_of(root, files=[a_file("hunter1\n")]))
+    answer = run("compare", spec_of(root, files=[a_file("hunter2\n", secret=True)]))
+    assert len(answer["changes"]) == 1
+    assert "hunter" not in json.dumps(answer)
+
+
+@pytest.mark.parametrize("drift", ["content", "mode", "missing"])
+def test_drift_by_hand_is_seen_and_repaired(root: Path, drift: str) -> None:
+    spec = spec_of(root, files=[a_file()])
+    run("apply", spec)
+    path = root / "etc/demo/demo.conf"
+    if drift == "content":
+        path.write_text("by hand\n")
+    elif drift == "mode":
+        path.chmod(0o666)
+    else:
+        path.unlink()
+    assert changes(spec) == ["file /etc/demo/demo.conf"]
+    run("apply", spec)
+    assert changes(spec) == []
+    assert path.read_text() == "one\n"
+
+
+def test_a_file_that_is_no_longer_wanted_goes(root: Path) -> None:
+    other = a_file(dest="/etc/demo/other.conf")
+    run("apply", spec_of(root, files=[a_file(), other]))
+    (root / "etc/demo/theirs.conf").write_text("not ours\n")
+    spec = spec_of(root, files=[a_file()])
+    assert changes(spec) == ["file /etc/demo/other.conf"]
+    run("apply", spec)
+    assert sorted(path.name for path in (root / "etc/demo").iterdir()) == ["demo.conf", "theirs.conf"]
+    assert changes(spec) == []
+
+
+def test_bootstrap_files_count_only_until_there_is_data(root: Path) -> None:
+    item = a_file("new cluster\n", only_if_missing="/var/lib/demo/data")
+    run("apply", spec_of(root, files=[item]))
+    (root / "var/lib/demo/data").mkdir(parents=True)
+    assert changes(spec_of(root, files=[a_file("other members\n", only_if_missing="/var/lib/demo/data")])) == []
+    assert (root / "etc/demo/demo.conf").read_text() == "new cluster\n"
+
+
+def test_a_program_is_verified_run_and_put_in_place(root: Path, program: tuple[dict[str, Any], Path]) -> None:
+    item, delivered = program
+    spec = spec_of(root, binaries=[item])
+    assert changes(spec) == ["binary /usr/local/bin/demo"]
+    (digest,) = item["digests"].values()
+    run("apply", spec | {"delivered": {digest: str(delivered)}})
+    assert changes(spec) == []
+    assert subprocess.run([root / "usr/local/bin/demo"], capture_output=True, check=True).stdout == b"1.0\n"
+    assert not delivered.exists()
+
+
+def test_a_program_with_another_digest_is_never_installed(root: Path, program: tuple[dict[str, Any], Path]) -> None:
+    item, delivered = program
+    (digest,) = item["digests"].values()
+    delivered.write_text("#!/bin/sh\necho evil\n")
+    with pytest.raises(HostError, match="another digest than the pinned"):
+        run("apply", spec_of(root, binaries=[item], delivered={digest: str(delivered)}))
+    assert list((root / "usr/local/bin").iterdir()) == []
+
+
+def test_a_program_that_does_not_run_here_does_not_replace_one_that_does(
+    root: Path, program: tuple[dict[str, Any], Path]
+) -> None:
+    item, delivered = program
+    (digest,) = item["digests"].values()
+    run("apply", spec_of(root, binaries=[item], delivered={digest: str(delivered)}))
+    delivered.parent.mkdir(exist_ok=True)
+    delivered.write_bytes(b"\x7fELF of another machine")
+    broken = item | {"digests": {ARCHITECTURE: hashlib.sha256(delivered.read_bytes()).hexdigest()}}
+    with pytest.raises(HostError, match="does not run on this host"):
+        run("apply", spec_of(root, binaries=[broken], delivered={broken["digests"][ARCHITECTURE]: str(delivered)}))
+    assert (root / "usr/local/bin/demo").read_text() == "#!/bin/sh\necho 1.0\n"
+
+
+def test_an_unknown_digest_is_asked_for(root: Path, program: tuple[dict[str, Any], Path]) -> None:
+    item = program[0] | {"digests": {}}
+    (needed,) = run("compare", spec_of(root, binaries=[item]))["needs"]["binaries"]
+    assert (needed["name"], needed["after"]) == ("demo", None)
+
+
+def test_keys_are_made_here_and_wait_for_their_certificate(root: Path) -> None:
+    item = {"name": "server", "certificate": "/etc/demo/server.crt", "key": "/etc/demo/server.key", "owner": "root"}
+    spec = spec_of(root, certificates=[item])
+    assert run("compare", spec)["certificates"]["server"]["certificate"] is None
+    asked = run("request", spec | {"renew": ["server"]})
+    assert asked["server"].startswith("-----BEGIN CERTIFICATE REQUEST-----")
+    assert "PRIVATE" not in json.dumps(asked)
+    assert (root / "etc/demo/server.key.new").stat().st_mode & 0o777 == 0o600
+    certificate = subprocess.run(
+        ["openssl", "req", "-x509", "-key", root / "etc/demo/server.key.new", "-subj", "/CN=x", "-days", "1"],
+        capture_output=True,
+        check=True,
+        text=True,
+    ).stdout
+    run("apply", spec | {"signed": {"server": certificate}})
+    assert run("compare", spec)["certificates"]["server"] == {"certificate": certificate, "pair": True, "attributes": True}
+    assert not (root / "etc/demo/server.key.new").exists()
+
+
+def test_a_certificate_without_its_key_is_seen(root: Path) -> None:
+    test_keys_are_made_here_and_wait_for_their_certificate(root)
+    (root / "etc/demo/server.key").unlink()
+    item = {"name": "server", "certificate": "/etc/demo/server.crt", "key": "/etc/demo/server.key", "owner": "root"}
+    assert run("compare", spec_of(root, certificates=[item]))["certificates"]["server"]["pair"] is False
+
+
+def test_a_run_killed_while_writing_leaves_the_old_file_and_the_next_converges(root: Path) -> None:
+    run("apply", spec_of(root, files=[a_file("old\n")]))
+    spec = spec_of(root, files=[a_file("new\n" * 100_000)])
+    # The process dies at its first sync: the content is in the temporary file, the rename has not happened.
+    script = (
+        "import json, os, sys, signal\n"
+        "from ansible_collections.kubeinstall.cluster.plugins.module_utils.hostside import component\n"
+        "os.fsync = lambda handle: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "component.main(json.load(sys.stdin))\n"
+    )
+    environment = dict(os.environ, PYTHONPATH=os.pathsep.join(sys.path))
+    killed = subprocess.run(
+        [sys.executable, "-c", script], input=json.dumps(spec | {"operation": "apply"}), text=True, env=environment, check=False
+    )
+    assert killed.returncode == -9
+    assert (root / "etc/demo/demo.conf").read_text() == "old\n"
+    run("apply", spec)
+    assert (root / "etc/demo/demo.conf").read_text() == "new\n" * 100_000
+    assert [path.name for path in (root / "etc/demo").iterdir()] == ["demo.conf"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small file system needs root")
+def test_a_full_disk_is_said_and_the_old_file_stays(root: Path) -> None:
+    (root / "etc/demo").mkdir(parents=True)
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "none", root / "etc/demo"], check=False)
+    if mounted.returncode != 0:
+        pytest.skip("a small file system can't be mounted here")
+    try:
+        run("apply", spec_of(root, files=[a_file("small\n")]))
+        with pytest.raises(HostError, match="the disk is full: .*demo.conf was not written"):
+            run("apply", spec_of(root, files=[a_file("x" * 200_000)]))
+        assert (root / "etc/demo/demo.conf").read_text() == "small\n"
+        assert [path.name for path in (root / "etc/demo").iterdir()] == ["demo.conf"]
+    finally:
+        subprocess.run(["umount", root / "etc/demo"], check=True)
+
+
+def test_a_directory_in_the_place_of_a_file_is_said(root: Path) -> None:
+    (root / "etc/demo/demo.conf").mkdir(parents=True)
+    with pytest.raises(HostError, match="can't be read: Is a directory"):
+        run("compare", spec_of(root, files=[a_file()]))
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
+def test_an_unreadable_file_is_said(root: Path) -> None:
+    run("apply", spec_of(root, files=[a_file()]))
+    (root / "etc/demo/demo.conf").chmod(0)
+    with pytest.raises(HostError, match="can't be read: Permission denied"):
+        run("compare", spec_of(root, files=[a_file()]))
+
+
+def test_a_damaged_record_is_said(root: Path) -> None:
+    run("apply", spec_of(root, files=[a_file()]))
+    (root / "var/lib/kubeinstall/demo.json").write_text("{")
+    with pytest.raises(HostError, match="is damaged"):
+        run("compare", spec_of(root, files=[a_file()]))
+
+
+def test_removal_leaves_the_root_as_it_was(root: Path, program: tuple[dict[str, Any], Path]) -> None:
+    item, delivered = program
+    (root / "etc/demo").mkdir(parents=True)
+    (root / "etc/demo/demo.conf").write_text("theirs\n")
+    (root / "etc/theirs").write_text("untouched\n")
+    before = tree(root)
+    (digest,) = item["digests"].values()
+    spec = spec_of(
+        root,
+        files=[a_file("ours\n")],
+        binaries=[item],
+        directories=[{"path": "/var/lib/demo", "mode": "0700"}],
+        delivered={digest: str(delivered)},
+    )
+    run("apply", spec)
+    (root / "var/lib/demo/data").write_text("data\n")
+    removal = {"root": str(root), "name": "demo", "remove": ["/var/lib/demo"], "remove_links": []}
+    foreseen = run("remove", removal | {"check": True})["removed"]
+    assert tree(root) != before
+    assert run("remove", removal)["removed"] == foreseen
+    (root / "run/lock/kubeinstall.lock").unlink()
+    assert tree(root) == before
+    assert run("remove", removal)["removed"] == []
+
+
+def test_a_host_is_written_by_one_run_at_a_time(root: Path) -> None:
+    spec = spec_of(root, files=[a_file()])
+    run("apply", spec)
+    holder = subprocess.Popen(
+        [sys.executable, "-c", "import fcntl, sys, time; f = open(sys.argv[1], 'r+'); fcntl.flock(f, fcntl.LOCK_EX);"
+         "print('held', flush=True); time.sleep(0.5)", root / "run/lock/kubeinstall.lock"],
+        stdout=subprocess.PIPE,
+    )  # fmt: skip
+    assert holder.stdout
+    with holder:
+        assert holder.stdout.readline() == b"held\n"
+        run("apply", spec_of(root, files=[a_file("two\n")]))
+        assert holder.poll() is not None or holder.wait(1) == 0
