@@ -47,8 +47,8 @@ def up(
 ) -> None:
     """Make a lab be there, and write its inventory.
 
-    Installs and starts a Docker engine where none answers (Debian and Ubuntu, as root or with sudo). Hosts that are there
-    stay as they are, stopped ones are started, missing ones are added.
+    Installs and starts a Docker engine where none answers (Debian and Ubuntu, as root or with sudo). Hosts that are
+    there stay as they are, stopped ones are started, missing ones are added.
     """
     made = lab.up(name, control_planes, nodes, _say())
     option = "" if made.name == lab.DEFAULT_NAME else f" -i {_shown(made.inventory)}"
@@ -84,8 +84,7 @@ def list_() -> None:
 
 @app.command(
     context_settings={"ignore_unknown_options": True},
-    epilog=_EXAMPLE
-    + "kubeinstall lab ssh lab-cp1    or    kubeinstall lab ssh lab-node1 -- journalctl -u kubelet -n 20",
+    epilog=_EXAMPLE + "kubeinstall lab ssh lab-cp1    or    kubeinstall lab ssh lab-node1 -- systemctl status kubelet",
 )
 def ssh(
     host: Annotated[str, typer.Argument(help="A lab host's name, as `lab list` shows it.")],

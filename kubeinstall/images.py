@@ -152,8 +152,8 @@ def wrap(
 def export(reference: str, engine: Engine, *, cache: Path | None = None) -> Path:
     """The archive of an image of the local Docker engine, kept in the cache by the image's id.
 
-    Raises InputError where the engine has no such image, or where `reference` is a digest: what is loaded from an archive
-    is known by its name.
+    Raises InputError where the engine has no such image, or where `reference` is a digest: what is loaded from an
+    archive is known by its name.
     """
     if "@" in reference or reference.startswith("sha256:"):
         raise InputError(

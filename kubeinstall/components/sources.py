@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from kubeinstall.components.build import build, modules_folder
@@ -18,7 +18,7 @@ __all__ = ["BUILD", "RELEASE", "SOURCES", "Request", "Source", "fetch"]
 
 @dataclass(frozen=True)
 class Request:
-    """What a source is asked for: files of one component. It works in `folder`, and may keep parts in `directory`."""
+    """What a source is asked for: files of one component, all of one version and architecture."""
 
     component: str
     version: str
@@ -26,8 +26,6 @@ class Request:
     files: tuple[str, ...]
     digest: str | None
     catalogue: Catalogue
-    directory: Path
-    folder: Path
 
     def __str__(self) -> str:
         return f"{self.component} {self.version} ({self.architecture})"
@@ -35,7 +33,8 @@ class Request:
 
 @dataclass(frozen=True)
 class Source:
-    """One way to get files: `get` returns them by name (those asked for, maybe more) and says where they came from.
+    """One way to get files: `get` makes them in the empty folder it is given, returns them by name (those asked for,
+    maybe more) and says where they came from. What shall outlive a killed run it keeps beside that folder.
 
     `lacks` says without any I/O why it cannot have them (None: it may), `get` raises UnavailableError when it turns out
     not to: then the next source is asked. Any other error ends the run.
@@ -43,7 +42,7 @@ class Source:
 
     title: str
     lacks: Callable[[Request], str | None]
-    get: Callable[[Request, Progress], tuple[dict[str, Path], str]]
+    get: Callable[[Request, Path, Progress], tuple[dict[str, Path], str]]
 
 
 def fetch(
@@ -86,51 +85,45 @@ def fetch(
         store.directory(component, versions.get(component, catalogue.default(component)), architecture)
 
     found: dict[str, File] = {}
-    for component, files in wanted.items():
-        version = versions.get(component, catalogue.default(component))
-        here: dict[str, File] = {}
-        if not again:
-            # Without the lock and without a word: the usual case is that all is there.
-            here = {file.name: file for name in files if (file := store.verified(name, version, architecture))}
-        if len(here) < len(files):
-            tried = SOURCES if sources is None else sources
-            here = _get(component, files, version, architecture, store, progress, digests.get(component), tried, again)
-        found |= here
+    try:
+        for component, files in wanted.items():
+            version = versions.get(component, catalogue.default(component))
+            here: dict[str, File] = {}
+            if not again:
+                # Without the lock and without a word: the usual case is that all is there.
+                here = {file.name: file for name in files if (file := store.verified(name, version, architecture))}
+            if len(here) < len(files):
+                request = Request(component, version, architecture, tuple(files), digests.get(component), catalogue)
+                here = _get(request, store, progress, SOURCES if sources is None else sources, again=again)
+            found |= here
+    except OSError as error:
+        raise ComponentError(
+            f"the cache cannot be used: {error.strerror or error}",
+            where=str(store.root),
+            remedy="make room there and make it writable, or point XDG_CACHE_HOME at another place",
+        ) from error
     return [found[name] for name in order]
 
 
 def _get(
-    component: str,
-    files: Sequence[str],
-    version: str,
-    architecture: str,
-    store: Store,
-    progress: Progress,
-    digest: str | None,
-    sources: Sequence[Source],
-    again: bool,
+    request: Request, store: Store, progress: Progress, sources: Sequence[Source], *, again: bool
 ) -> dict[str, File]:
     """The files of one component, under its lock: from the cache those that are there by now, else from a source."""
+    key = (request.component, request.version, request.architecture)
     here: dict[str, File] = {}
-    try:
-        with store.lock(component, version, architecture, progress) as directory, store.workspace(directory) as folder:
-            for name in files if not again else ():
-                # Another process may have got it while this one waited.
-                if file := store.verified(name, version, architecture, progress):
-                    here[name] = file
-            if missing := tuple(name for name in files if name not in here):
-                request = Request(component, version, architecture, missing, digest, store.catalogue, directory, folder)
-                here |= _provide(request, store, progress, sources)
-    except OSError as error:
-        raise ComponentError(
-            f"the cache cannot be written: {error.strerror or error}",
-            where=str(store.root),
-            remedy="make room there and make it writable, or point XDG_CACHE_HOME at another place",
-        ) from error
+    with store.lock(*key, progress) as directory, store.workspace(directory) as folder:
+        for name in request.files if not again else ():
+            # Another process may have got it while this one waited.
+            if file := store.verified(name, request.version, request.architecture, progress):
+                here[name] = file
+        if missing := tuple(name for name in request.files if name not in here):
+            here |= _provide(replace(request, files=missing), folder, store, progress, sources)
     return here
 
 
-def _provide(request: Request, store: Store, progress: Progress, sources: Sequence[Source]) -> dict[str, File]:
+def _provide(
+    request: Request, folder: Path, store: Store, progress: Progress, sources: Sequence[Source]
+) -> dict[str, File]:
     """Asks one source after the other, and takes what the first one gives into the cache."""
     reasons: list[str] = []
     for source in sources:
@@ -140,7 +133,7 @@ def _provide(request: Request, store: Store, progress: Progress, sources: Sequen
         if reasons:
             progress.said(f"{request}: {'; '.join(reasons)}. Falling back to {source.title}")
         try:
-            made, origin = source.get(request, progress)
+            made, origin = source.get(request, folder, progress)
         except UnavailableError as error:
             reasons.append(str(error))
         except ComponentError as error:
@@ -181,19 +174,19 @@ def _release_lacks(request: Request) -> str | None:
     return None
 
 
-def _from_release(request: Request, progress: Progress) -> tuple[dict[str, Path], str]:
+def _from_release(request: Request, folder: Path, progress: Progress) -> tuple[dict[str, Path], str]:
     release, digest, url = request.catalogue.component(request.component).release, _digest(request), _url(request)
     if release is None or digest is None:
         raise UnavailableError(str(_release_lacks(request)))
-    part = request.directory / f".download-{url.rsplit('/', 1)[-1]}"
+    part = folder.parent / f".download-{url.rsplit('/', 1)[-1]}"
     download(url, digest, part, progress)
     if release.members:
         members = {name: _filled(path, request) for name, path in release.members.items()}
-        made = extract(part, members, request.folder)
+        made = extract(part, members, folder)
         part.unlink()
     else:
         (name,) = request.catalogue.files(request.component)
-        made = {name: part.rename(request.folder / name)}
+        made = {name: part.rename(folder / name)}
     return made, f"release {url}"
 
 
@@ -217,7 +210,7 @@ def _build_lacks(request: Request) -> str | None:
     return None if has else f"{request.component} {request.version} is not to be had as a Go module"
 
 
-def _from_build(request: Request, progress: Progress) -> tuple[dict[str, Path], str]:
+def _from_build(request: Request, folder: Path, progress: Progress) -> tuple[dict[str, Path], str]:
     component = request.catalogue.component(request.component)
     module = request.catalogue.version(request.component, request.version).module
     if component.build is None or module is None:
@@ -229,7 +222,7 @@ def _from_build(request: Request, progress: Progress) -> tuple[dict[str, Path], 
         files=request.files,
         version=request.version,
         architecture=request.architecture,
-        folder=request.folder,
+        folder=folder,
         progress=progress,
     )
     return made, f"built from the module {module} with Go {toolchain.version}"

@@ -9,12 +9,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from filelock import FileLock
+
 from kubeinstall.errors import InputError, LabError
 from kubeinstall.lab import daemon, hosts, image, inventory, machine
 from kubeinstall.lab.daemon import Say
 from kubeinstall.lab.engine import Engine, connect
 from kubeinstall.lab.hosts import LabHost
-from kubeinstall.lab.naming import CONTROL_PLANE, NODE, HostPlan, check_name, check_size, plan
+from kubeinstall.lab.naming import CONTROL_PLANE, HostPlan, check_name, check_size, plan
 from kubeinstall.lab.ssh import SshState
 from kubeinstall.lab.ways import find_way
 
@@ -47,56 +49,74 @@ def up(
 ) -> Lab:
     """Make a lab of that size be there, and its inventory in `inventories`/`name`.
 
-    Hosts that are there stay as they are, stopped ones are started, missing ones are added; more than were asked for stay
-    too, and that is said. Returns when each host answers over SSH. Raises InputError for a name or size that cannot be,
-    LabError where the engine or a host does not do its part.
+    Hosts that are there stay as they are, stopped ones are started, missing ones are added; more than were asked for
+    stay too, and that is said. Returns when each host answers over SSH. Raises InputError for a name or size that
+    cannot be, LabError where the engine or a host does not do its part.
     """
     check_name(name)
     check_size(control_planes, nodes)
     engine = daemon.answering(say)
-    present = hosts.existing(engine, name)
-    folder = present[0].inventory if present else (inventories / name).absolute()
-    inventory.check_folder(folder, name)
-    host_image = image.ensure(engine, say)
-    way = present[0].way if present else find_way(engine, host_image, say)
-    subnet = hosts.ensure_network(engine, name)
-    there = {host.name for host in present}
-    wanted = plan(name, control_planes, nodes, subnet)
-    missing = [host for host in wanted if host.name not in there]
-    _say_difference(name, wanted, present, missing, say)
-    machine.warn_of_memory(
-        sum(host.role == CONTROL_PLANE for host in missing), sum(host.role == NODE for host in missing), say
-    )
-    facts = machine.facts(engine.info(), way)
-    # The inventory comes first: should a host fail to start, `down` finds everything there is to remove.
-    lab = Lab(name, tuple(present), folder)
-    all_hosts = [HostPlan(host.name, host.role, host.address) for host in present] + missing
-    inventory.write(folder, name, sorted(all_hosts, key=_order), facts)
-    for host in missing:
-        hosts.create(engine, name, host, host_image, way, folder)
-    stopped = [host.name for host in hosts.existing(engine, name) if host.state != "running"]
-    hosts.boot(engine, stopped, lab.ssh.public_key(), facts.resolvers)
-    lab = Lab(name, tuple(hosts.existing(engine, name)), folder)
-    lab.ssh.write_known_hosts(hosts.host_keys(engine, lab.hosts))
-    hosts.settle(engine, lab.hosts, lab.ssh, say)
+    with _alone(name):
+        present = hosts.existing(engine, name)
+        folder = _folder(name, present, inventories, say)
+        inventory.check_folder(folder, name)
+        host_image = image.ensure(engine, say)
+        way = present[0].way if present else find_way(engine, host_image, say)
+        subnet = hosts.ensure_network(engine, name)
+        missing = _missing(name, plan(name, control_planes, nodes, subnet), present, say)
+        facts = machine.facts(engine.info(), way)
+        # The inventory comes first: should a host fail to start, `down` finds everything there is to remove.
+        all_hosts = [HostPlan(host.name, host.role, host.address) for host in present] + missing
+        inventory.write(folder, name, sorted(all_hosts, key=_order), facts)
+        for host in missing:
+            hosts.create(engine, name, host, host_image, way, folder)
+        ssh = inventory.ssh_state(folder)
+        hosts.boot(engine, hosts.existing(engine, name), ssh.public_key(), facts.resolvers)
+        lab = Lab(name, tuple(hosts.existing(engine, name)), folder)
+        ssh.write_known_hosts(hosts.host_keys(engine, lab.hosts))
+        hosts.settle(engine, lab.hosts, ssh, say)
+        machine.prepare_kernel(engine, lab.hosts[0].name, len(hosts.existing(engine)), say)
     return lab
+
+
+def _alone(name: str) -> FileLock:
+    """Two commands on one lab go one after the other."""
+    return FileLock(daemon.cache_folder() / f"lab-{name}.lock")
+
+
+def _folder(name: str, present: Sequence[LabHost], inventories: Path, say: Say) -> Path:
+    """Where the lab's inventory is: where it was made, or here for a new lab."""
+    here = (inventories / name).absolute()
+    made_at = present[0].inventory if present else here
+    if made_at != here:
+        if not inventory.wrote(made_at, name):
+            raise LabError(
+                f"the lab {name} was made with its inventory in {made_at}, which is gone",
+                remedy=f"`kubeinstall lab down --name {name}`, then up again, or another --name",
+            )
+        say(f"The lab {name} was made elsewhere: its inventory is {made_at}")
+    return made_at
 
 
 def _order(host: HostPlan) -> tuple[int, ...]:
     return tuple(int(part) for part in host.address.split("."))
 
 
-def _say_difference(
-    name: str, wanted: Sequence[HostPlan], present: Sequence[LabHost], missing: Sequence[HostPlan], say: Say
-) -> None:
+def _missing(name: str, wanted: Sequence[HostPlan], present: Sequence[LabHost], say: Say) -> list[HostPlan]:
+    """The hosts still to be made; says so, and which are there beyond what was asked for."""
+    there = {host.name for host in present}
+    missing = [host for host in wanted if host.name not in there]
     if missing:
-        say(f"Making {len(missing)} hosts: {', '.join(host.name for host in missing)}")
+        say(f"Making {len(missing)} host{'s'[: len(missing) > 1]}: {', '.join(host.name for host in missing)}")
+        control_planes = sum(host.role == CONTROL_PLANE for host in missing)
+        machine.warn_of_memory(control_planes, len(missing) - control_planes, say)
     names = {host.name for host in wanted}
     if extra := [host.name for host in present if host.name not in names]:
         say(
             f"The lab {name} has more hosts than were asked for, and they stay: {', '.join(extra)} "
             f"(`kubeinstall lab down --name {name}` and up again makes it smaller)"
         )
+    return missing
 
 
 def down(name: str = DEFAULT_NAME, say: Say = print, inventories: Path = _INVENTORIES) -> bool:
@@ -106,17 +126,18 @@ def down(name: str = DEFAULT_NAME, say: Say = print, inventories: Path = _INVENT
     """
     check_name(name)
     folder = (inventories / name).absolute()
-    count = 0
-    if engine := connect():
-        present = hosts.existing(engine, name)
-        folder = present[0].inventory if present else folder
-        count = hosts.remove_all(engine, name)
-    else:
-        say("No Docker engine answers: hosts, if there are any, stay as they are")
-    wrote = inventory.remove(folder, name)
+    removed = False
+    with _alone(name):
+        if engine := connect():
+            present = hosts.existing(engine, name)
+            folder = present[0].inventory if present else folder
+            removed = hosts.remove_all(engine, name)
+        else:
+            say("No Docker engine answers: hosts, if there are any, stay as they are")
+        wrote = inventory.remove(folder, name)
     if wrote and folder.exists():
         say(f"{folder} stays: it holds files that are not the lab's")
-    return bool(count) or wrote
+    return removed or wrote
 
 
 def listing() -> list[Lab]:

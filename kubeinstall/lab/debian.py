@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -96,17 +97,16 @@ def _apt_options() -> list[str]:
 
 def root_tree(
     packages: Sequence[str],
-    target: Path,
+    target: Path | None,
     say: Say,
     *,
     architecture: str,
     hooks: Sequence[str] = (),
-    variant: str = "minbase",
 ) -> None:
-    """Write a tar of a Debian 12 tree with `packages` to `target`, made by mmdebstrap from the machine's own sources.
+    """Make a Debian 12 tree with `packages` from the machine's own sources, and write its tar to `target`.
 
-    `hooks` are shell commands run at the end, with the tree's folder as `$1`. Takes half a minute to a minute. Raises
-    LabError with mmdebstrap's last lines.
+    Without a target the tree is only for its hooks: shell commands run at the end, with the tree's folder as `$1`. Takes
+    half a minute to a minute. Raises LabError with mmdebstrap's last lines.
     """
     if not shutil.which("mmdebstrap") or not _KEYRING.exists():
         install_packages("a maker of Debian trees", ["mmdebstrap", "debian-archive-keyring"], say)
@@ -119,9 +119,10 @@ def root_tree(
     ]
     command = [
         "mmdebstrap",
-        f"--variant={variant}",
+        "--variant=minbase",
         f"--architectures={architecture}",
         f"--include={','.join(packages)}",
+        f"--format={'tar' if target else 'null'}",
         *options,
         RELEASE,
         "-",
@@ -131,9 +132,8 @@ def root_tree(
     if privileged is None:
         raise LabError("making a Debian tree needs root", remedy="repeat as root, or with sudo set up")
     # The tree goes through our own file descriptor, so that the file is the user's under sudo too.
-    with target.open("wb") as out:
+    with (target or Path(os.devnull)).open("wb") as out:
         done = subprocess.run(privileged, stdout=out, stderr=subprocess.PIPE, text=True)
     if done.returncode:
-        target.unlink(missing_ok=True)
         last = "; ".join(done.stderr.strip().splitlines()[-5:])
         raise LabError(f"mmdebstrap could not make a Debian tree: {last}", remedy="are the package sources reachable?")

@@ -109,20 +109,21 @@ def create(engine: Engine, lab: str, plan: HostPlan, image: str, way: Way, inven
     engine.create(apply_way(spec, way))
 
 
-def boot(engine: Engine, names: Sequence[str], authorized_key: str, resolvers: Sequence[str]) -> None:
-    """Start hosts side by side, each with the lab's key in place before its sshd runs."""
-    key = (f"{authorized_key}\n".encode(), 0o600)
+def boot(engine: Engine, hosts: Sequence[LabHost], authorized_key: str, resolvers: Sequence[str]) -> None:
+    """Let the lab's key into each host, and start side by side those that do not run."""
     files = {
-        "/root/.ssh/authorized_keys": key,
+        # Not in a home folder: it is for root and for the ordinary user alike, and sshd is told where (host/setup).
+        "/etc/ssh/lab_authorized_keys": (f"{authorized_key}\n".encode(), 0o644),
         # Docker's own resolver answers inside the host only: pods get the machine's instead, where it has any.
         "/etc/kubelet-resolv.conf": ("".join(f"nameserver {address}\n" for address in resolvers).encode(), 0o644),
     }
 
-    def start(name: str) -> None:
-        engine.write(name, files)
-        engine.start(name)
+    def start(host: LabHost) -> None:
+        engine.write(host.name, files)
+        if host.state != "running":
+            engine.start(host.name)
 
-    _side_by_side(start, names)
+    _side_by_side(start, hosts)
 
 
 def settle(engine: Engine, hosts: Sequence[LabHost], ssh: SshState, say: Say) -> None:
@@ -162,15 +163,15 @@ def reboot(engine: Engine, host: LabHost, ssh: SshState, say: Say) -> None:
     settle(engine, [host], ssh, say)
 
 
-def remove_all(engine: Engine, lab: str) -> int:
-    """Remove a lab's hosts, volumes and network, also what a half-failed start left; the number of hosts removed."""
+def remove_all(engine: Engine, lab: str) -> bool:
+    """Remove a lab's hosts, volumes and network, also what a half-failed start left; whether there was anything."""
     names = [container.name for container in engine.containers(f"{LAB_LABEL}={lab}")]
     _side_by_side(engine.remove, names)
     engine.remove_volumes(f"{LAB_LABEL}={lab}")
-    for network in engine.networks():
-        if network.labels.get(LAB_LABEL) == lab:
-            engine.remove_network(network.name)
-    return len(names)
+    networks = [network.name for network in engine.networks() if network.labels.get(LAB_LABEL) == lab]
+    for network in networks:
+        engine.remove_network(network)
+    return bool(names or networks)
 
 
 def _side_by_side(work: Callable[[T], None], items: Sequence[T]) -> None:

@@ -8,7 +8,6 @@ so an engine that was wiped gets it back in seconds.
 from __future__ import annotations
 
 import hashlib
-import platform
 import tempfile
 import time
 from importlib import resources
@@ -16,24 +15,16 @@ from pathlib import Path
 
 from filelock import FileLock
 
+from kubeinstall.components import machine_architecture
 from kubeinstall.errors import LabError
 from kubeinstall.images import ImageConfig, atomic, wrap
 from kubeinstall.lab.daemon import Say, cache_folder
 from kubeinstall.lab.debian import root_tree
 from kubeinstall.lab.engine import Engine
 
-__all__ = ["ensure", "machine_architecture", "reference"]
+__all__ = ["ensure", "reference"]
 
 _RECIPE = ("Dockerfile", "lab-init", "packages", "setup")
-_ARCHITECTURES = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
-
-
-def machine_architecture() -> str:
-    """This machine's architecture by Go's name. Raises LabError where there is no lab for it."""
-    try:
-        return _ARCHITECTURES[platform.machine()]
-    except KeyError:
-        raise LabError(f"there are no lab hosts for {platform.machine()}: amd64 and arm64 only") from None
 
 
 def _recipe() -> dict[str, str]:

@@ -16,7 +16,7 @@ from kubeinstall.errors import InputError
 from kubeinstall.lab.naming import CONTROL_PLANE, NODE, HostPlan, etcd_members
 from kubeinstall.lab.ssh import SshState
 
-__all__ = ["LabFacts", "check_folder", "hosts_text", "policy_text", "remove", "ssh_state", "write"]
+__all__ = ["LabFacts", "check_folder", "hosts_text", "policy_text", "remove", "ssh_state", "write", "wrote"]
 
 _STATE = ".kubeinstall"
 _MARKER = "lab.json"
@@ -40,7 +40,7 @@ def ssh_state(folder: Path) -> SshState:
 
 def check_folder(folder: Path, lab: str) -> None:
     """Raise InputError where `folder` holds an inventory that this lab did not write."""
-    if _owner(folder) == lab:
+    if wrote(folder, lab):
         return
     if (folder / "hosts.yml").exists() or _owner(folder):
         raise InputError(
@@ -48,6 +48,11 @@ def check_folder(folder: Path, lab: str) -> None:
             where="--name",
             remedy="give the lab another name, or move that folder away",
         )
+
+
+def wrote(folder: Path, lab: str) -> bool:
+    """Whether the inventory in `folder` is this lab's."""
+    return _owner(folder) == lab
 
 
 def write(folder: Path, lab: str, hosts: Sequence[HostPlan], facts: LabFacts) -> None:
@@ -67,7 +72,7 @@ def write(folder: Path, lab: str, hosts: Sequence[HostPlan], facts: LabFacts) ->
 
 def remove(folder: Path, lab: str) -> bool:
     """Remove what the lab wrote, and its state; False where it wrote nothing there. Files of the user's stay."""
-    if _owner(folder) != lab:
+    if not wrote(folder, lab):
         return False
     for file in (folder / "hosts.yml", folder / "group_vars" / "all" / "lab.yml"):
         file.unlink(missing_ok=True)
@@ -148,8 +153,8 @@ def policy_text(facts: LabFacts) -> str:
         "kube_proxy_configuration:\n  conntrack:\n    maxPerCore: 0\n    min: 0"
     )
     forwarders = (
-        "# Docker gives a host a resolver on 127.0.0.11, which no pod can reach: pods and CoreDNS get the machine's own,\n"
-        "# if it has any that answer.\n"
+        "# Docker gives a host a resolver on 127.0.0.11, which no pod can reach: pods and CoreDNS get the machine's\n"
+        "# own, if it has any that answer.\n"
         "kubelet_resolv_conf: /etc/kubelet-resolv.conf\ncoredns_forwarders:"
     )
     blocks.append(forwarders + ("".join(f"\n  - {address}" for address in facts.resolvers) or " []"))

@@ -33,8 +33,8 @@ _NAME = re.compile(r"[a-z]([a-z0-9-]{0,38}[a-z0-9])?")
 _FIRST = {CONTROL_PLANE: 10, NODE: 100}
 _MOST = {CONTROL_PLANE: 89, NODE: 150}
 
-# One /24 for each lab, away from Docker's pools (172.16/12, 192.168/16), from the usual pod network (10.244/16) and from
-# the usual service network (10.96/12).
+# One /24 for each lab, away from Docker's pools (172.16/12, 192.168/16), from the usual pod network (10.244/16) and
+# from the usual service network (10.96/12).
 _POOL = ipaddress.ip_network("10.79.0.0/16")
 
 

@@ -59,7 +59,7 @@ class SshState:
         self._write(self.known_hosts, "".join(lines).encode())
 
     def command(self, address: str, command: Sequence[str] = (), options: Sequence[str] = ()) -> list[str]:
-        """The ssh command line for root at `address`: this key and these host keys, whatever the user's own ssh knows."""
+        """The ssh command line for root at `address`: with this key and these host keys, not the user's own."""
         settings = (
             f'UserKnownHostsFile="{self.known_hosts}"',
             "GlobalKnownHostsFile=none",

@@ -11,7 +11,6 @@ from typing import Any
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
-
 from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.arguments import ARGUMENTS
 from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.delivery import deliver
 from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.differences import as_diff, sentence
@@ -24,6 +23,7 @@ from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.spec import (
     digest_of,
 )
 from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.turns import turn
+
 from kubeinstall.components.store import Store
 from kubeinstall.errors import KubeinstallError
 from kubeinstall.pki import PKI
@@ -54,20 +54,30 @@ class ActionModule(ActionBase):
         self._spec = {key: self._args[key] for key in ("name", "remove", "remove_links")}
         removed = self._call("remove", check=self._task.check_mode)["removed"]
         text = "".join(f"{what}\n" for what in removed)
-        return {"changed": bool(removed), "removed": removed, "diff": [{"before": text, "after": ""}] if removed else []}
+        return {
+            "changed": bool(removed),
+            "removed": removed,
+            "diff": [{"before": text, "after": ""}] if removed else [],
+        }
 
     def _present(self) -> Result:
-        directory = self._args["pki_directory"] or self._templar.template(self._task_vars.get("kubeinstall_pki_directory"))
+        directory = self._args["pki_directory"] or self._templar.template(
+            self._task_vars.get("kubeinstall_pki_directory")
+        )
         self._pki = PKI(Path(directory)) if directory else None
         self._shared = SharedFiles(self._pki)
         self._spec = build(self, self._task_vars, self._args, self._shared)
         found = self._call("compare")
         self._refuse_another_cluster(found)
+        self._refuse_second_bootstrap(found)
         renew = self._certificates_to_renew(found)
         changes = found["changes"] + [change for changes in renew.values() for change in changes]
         restart = self._restart(found, bool(renew))
         enable = bool(found["unit"] and not found["unit"]["enabled"])
-        result: Result = {"changed": bool(changes or restart or enable), "changes": [sentence(change) for change in changes]}
+        result: Result = {
+            "changed": bool(changes or restart or enable),
+            "changes": [sentence(change) for change in changes],
+        }
         if restart:
             result["changes"].append(restart)
         if result["changed"]:
@@ -85,6 +95,15 @@ class ActionModule(ActionBase):
                 " Nothing was changed. Restore the PKI directory, or reset the host first."
             )
 
+    def _refuse_second_bootstrap(self, found: Result) -> None:
+        formed = self._pki.formed if self._pki else None
+        if formed and found["bootstraps"]:
+            raise AnsibleActionFail(
+                f"{found['bootstraps'][0]} is not on this host, though the cluster was formed"
+                f" ({formed.get('at', 'at an unknown time')}): starting {self._args['name']} without its data would begin a"
+                " second, empty cluster. Nothing was changed. Bring the data back, or reset the hosts to begin anew."
+            )
+
     def _certificates_to_renew(self, found: Result) -> dict[str, list[Result]]:
         """{name: why, as differences} of the certificates that don't do."""
         renew: dict[str, list[Result]] = {}
@@ -98,7 +117,9 @@ class ActionModule(ActionBase):
                 reasons, before = self._problems(there["certificate"], item), "present"
             if reasons:
                 after = f"signed by the {item['authority']} authority: {'; '.join(reasons)}"
-                renew[item["name"]] = [{"kind": "certificate", "path": item["certificate"], "before": before, "after": after}]
+                renew[item["name"]] = [
+                    {"kind": "certificate", "path": item["certificate"], "before": before, "after": after}
+                ]
             elif not there["attributes"]:
                 found["changes"].append(
                     {"kind": "owner and mode of", "path": item["key"], "before": "other", "after": "as wanted"}

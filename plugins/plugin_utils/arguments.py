@@ -1,4 +1,6 @@
-"""The options of the component task, as Ansible's argument specification; plugins/modules/component.py explains them."""
+"""The options of the component task, as Ansible's argument specification; plugins/modules/component.py explains
+them.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,10 @@
-"""Brings files to a host over its SSH connection: only what it lacks, in one stream, compressed where the link is slow."""
+"""Brings files to a host over its SSH connection: only what it lacks, in one stream, compressed where the link is
+slow.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shlex
 import struct
@@ -10,15 +13,15 @@ import time
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
-
 from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.hostcall import interpreter
 
 CHUNK = 1 << 20
-# Below this rate zlib's fastest level, at 60 to 80 MB/s a core and a third of the size, delivers sooner than the bare bytes.
+# Below this rate zlib's fastest level, at 60 to 80 MB/s a core and a third of the size, delivers sooner than the
+# bare bytes.
 SLOW_LINK = 40e6
 WINDOW = 8 << 20
 COMPRESSED = 1 << 31
@@ -30,7 +33,8 @@ d = "/var/tmp/kubeinstall-%d" % os.geteuid()
 try: os.mkdir(d, 0o700)
 except FileExistsError: pass
 s = os.lstat(d)
-if s.st_uid != os.geteuid() or not os.path.isdir(d) or os.path.islink(d): sys.exit(d + " belongs to somebody else: remove it")
+if s.st_uid != os.geteuid() or not os.path.isdir(d) or os.path.islink(d): sys.exit(d + " belongs to somebody else:
+remove it")
 """
 RECEIVE = (
     PREPARE
@@ -71,15 +75,15 @@ def deliver(action: ActionBase, task_vars: Mapping[str, Any], files: Sequence[tu
     remote = f"/bin/sh -c {shlex.quote(f'{python} -I -S -c {shlex.quote(RECEIVE)}')}"
     command = connection._build_command(connection.get_option("ssh_executable"), "ssh", connection.host, remote)
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as ssh:
-        assert ssh.stdin and ssh.stdout and ssh.stderr
-        try:
-            _send(ssh.stdin, files)
-            ssh.stdin.close()
-        except BrokenPipeError:
-            pass  # the host's own words about it are in stderr
-        said, directory = ssh.stderr.read().decode(errors="replace").strip(), ssh.stdout.read().decode().strip()
+        # A broken pipe is no news: the host's own words about it are in stderr.
+        with contextlib.suppress(BrokenPipeError), cast(BinaryIO, ssh.stdin) as stream:
+            _send(stream, files)
+        said = cast(BinaryIO, ssh.stderr).read().decode(errors="replace").strip()
+        directory = cast(BinaryIO, ssh.stdout).read().decode().strip()
     if ssh.returncode != 0 or not directory:
-        raise AnsibleActionFail(f"the host did not take {len(files)} files: {said[-1000:] or f'ssh ended with {ssh.returncode}'}")
+        raise AnsibleActionFail(
+            f"the host did not take {len(files)} files: {said[-1000:] or f'ssh ended with {ssh.returncode}'}"
+        )
     return {digest: f"{directory.splitlines()[-1]}/{digest}" for _, digest in files}
 
 

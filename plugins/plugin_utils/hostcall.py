@@ -1,6 +1,7 @@
 """Runs a function of `module_utils/hostside` on the task's host, in one round trip.
 
-Ansible's own way wraps a module in a 170 KB archive that costs 140 ms to unpack and import on each host. These sources go
+Ansible's own way wraps a module in a 170 KB archive that costs 140 ms to unpack and import on each host. These
+sources go
 over the same connection, with the same become method, as a script on the interpreter's standard input instead.
 """
 
@@ -18,7 +19,8 @@ from ansible.plugins.action import ActionBase
 HOSTSIDE = Path(__file__).resolve().parent.parent / "module_utils" / "hostside"
 BEGIN, END = "<<<kubeinstall", "kubeinstall>>>"
 
-# -I and -S: no site-packages, no environment of the host's can change what runs. The sources become a package of their own.
+# -I and -S: no site-packages, no environment of the host's can change what runs. The sources become a package of
+# their own.
 LOADER = """\
 import json, sys, traceback
 from importlib.abc import Loader, MetaPathFinder

@@ -28,7 +28,9 @@ class SharedFiles:
 
     def read(self, name: str) -> str:
         if self.pki is None:
-            raise AnsibleActionFail(f"{name} is asked for, but the task has no pki_directory: set cluster_pki_directory")
+            raise AnsibleActionFail(
+                f"{name} is asked for, but the task has no pki_directory: set cluster_pki_directory"
+            )
         if not self.pki.has(name):
             self.missing.add(name)
             return PLACEHOLDER
@@ -56,7 +58,9 @@ def certificate_request(item: Mapping[str, Any]) -> CertificateRequest:
     )
 
 
-def build(action: ActionBase, task_vars: dict[str, Any], args: Mapping[str, Any], shared: SharedFiles) -> dict[str, Any]:
+def build(
+    action: ActionBase, task_vars: dict[str, Any], args: Mapping[str, Any], shared: SharedFiles
+) -> dict[str, Any]:
     """The spec that hostside/component.py documents, without its operation."""
     unit = Path(args["unit"]).name.removesuffix(".j2") if args["unit"] else None
     return {
@@ -106,12 +110,21 @@ def _files(
         text = "".join(f"{name} = {value}\n" for name, value in args["sysctls"].items())
         files.append(_file({"dest": f"/etc/sysctl.d/99-kubeinstall-{args['name']}.conf", "mode": "0644"}, text))
     if unit:
-        files.append(_file({"dest": f"{UNITS}/{unit}", "mode": "0600"}, render(action, task_vars, args["unit"], shared)))
+        files.append(
+            _file({"dest": f"{UNITS}/{unit}", "mode": "0600"}, render(action, task_vars, args["unit"], shared))
+        )
     return files
 
 
 def _file(item: Mapping[str, Any], content: str) -> dict[str, Any]:
-    defaults = {"owner": "root", "group": None, "secret": False, "restart": True, "only_if_missing": None, "after_ready": False}
+    defaults = {
+        "owner": "root",
+        "group": None,
+        "secret": False,
+        "restart": True,
+        "only_if_missing": None,
+        "after_ready": False,
+    }
     kept = {key: item.get(key, default) for key, default in defaults.items()}
     return {"dest": item["dest"], "mode": item["mode"], "content": content, **kept}
 
@@ -125,7 +138,9 @@ def _content(action: ActionBase, task_vars: dict[str, Any], item: Mapping[str, A
 
 
 def kubeconfig(item: Mapping[str, Any]) -> str:
-    """A kubeconfig that refers to its certificates by path: embedded ones could not be predicted before they are signed."""
+    """A kubeconfig that refers to its certificates by path: embedded ones could not be predicted before they are
+    signed.
+    """
     name = str(item["user"])
     return yaml.safe_dump(
         {

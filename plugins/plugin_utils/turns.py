@@ -7,7 +7,7 @@ import fcntl
 from collections.abc import Iterator
 from pathlib import Path
 
-from ansible import constants as C
+from ansible import constants
 from ansible.errors import AnsibleActionFail
 
 
@@ -15,10 +15,11 @@ from ansible.errors import AnsibleActionFail
 def turn(component: str, host: str) -> Iterator[None]:
     """Wait until no other host of this run restarts `component`. Where one has failed, this host is left as it is.
 
-    Ansible's `throttle` would make hosts with nothing to do wait too, and goes on after a failure. The lock is a file in the
+    Ansible's `throttle` would make hosts with nothing to do wait too, and goes on after a failure. The lock is a
+    file in the
     run's own temporary directory, which all its workers share.
     """
-    with (Path(C.DEFAULT_LOCAL_TMP) / f"turn-{component}").open("a+") as handle:
+    with (Path(constants.DEFAULT_LOCAL_TMP) / f"turn-{component}").open("a+") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
         handle.seek(0)
         failed = handle.read()

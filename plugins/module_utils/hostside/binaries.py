@@ -5,20 +5,20 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from typing import Any, Dict, List, Optional
+from typing import Any
 
 from .errors import HostError
 from .files import digest_of, remove_file, sync_directory, temporary_name, write_error
 from .host import Host
 
 
-def wanted_digest(item: Dict[str, Any], architecture: str) -> Optional[str]:
+def wanted_digest(item: dict[str, Any], architecture: str) -> str | None:
     """The digest for this host's processor, None while the controller does not have the file for it."""
     known = item["digests"].get(architecture)
     return str(known) if known else None
 
 
-def compare(host: Host, items: List[Dict[str, Any]]) -> List[Dict[str, Any]]:
+def compare(host: Host, items: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The programs that are missing or differ: {kind, path, name, version, component, before, after} with digests."""
     changes = []
     for item in items:
@@ -39,7 +39,7 @@ def compare(host: Host, items: List[Dict[str, Any]]) -> List[Dict[str, Any]]:
     return changes
 
 
-def install(host: Host, item: Dict[str, Any], delivered: Optional[str]) -> None:
+def install(host: Host, item: dict[str, Any], delivered: str | None) -> None:
     """Put a delivered file in its place: verified again here, run once, renamed over the old one.
 
     A digest that differs from the pinned one is never installed, nor run.
@@ -59,7 +59,9 @@ def install(host: Host, item: Dict[str, Any], delivered: Optional[str]) -> None:
     if digest_of(temporary) != wanted:
         remove_file(temporary)
         remove_file(delivered)
-        raise HostError(f"{item['name']} {item['version']} arrived with another digest than the pinned {wanted}: not installed")
+        raise HostError(
+            f"{item['name']} {item['version']} arrived with another digest than the pinned {wanted}: not installed"
+        )
     os.chmod(temporary, 0o755)
     if os.geteuid() == 0:
         os.chown(temporary, 0, 0)
@@ -72,8 +74,10 @@ def install(host: Host, item: Dict[str, Any], delivered: Optional[str]) -> None:
     sync_directory(path)
 
 
-def _run_once(item: Dict[str, Any], path: str) -> None:
-    """A program that this host can't execute must not replace one that it can. What it prints and returns does not matter."""
+def _run_once(item: dict[str, Any], path: str) -> None:
+    """A program that this host can't execute must not replace one that it can. What it prints and returns does not
+    matter.
+    """
     environment = {"PATH": os.environ.get("PATH", ""), "CNI_COMMAND": "VERSION"}
     try:
         done = subprocess.run(
@@ -86,9 +90,13 @@ def _run_once(item: Dict[str, Any], path: str) -> None:
             check=False,
         )
     except OSError as error:
-        raise HostError(f"{item['name']} {item['version']} does not run on this host ({error.strerror}): not installed") from None
+        raise HostError(
+            f"{item['name']} {item['version']} does not run on this host ({error.strerror}): not installed"
+        ) from None
     except subprocess.TimeoutExpired:
         return  # it runs; it only did not understand that it was asked for its version
     if done.returncode < 0 or done.returncode in (126, 127):
         said = done.stderr.decode(errors="replace").strip()[-300:]
-        raise HostError(f"{item['name']} {item['version']} does not run on this host (code {done.returncode}: {said}): not installed")
+        raise HostError(
+            f"{item['name']} {item['version']} does not run on this host (code {done.returncode}: {said}): not installed"
+        )

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 import ssl
-from typing import Any, Dict, List, Optional
+from typing import Any
 
 from .errors import HostError
 from .files import attributes, read, remove_file, set_attributes, wanted_attributes, write_file
 from .host import Host
 
 
-def look(host: Host, item: Dict[str, Any]) -> Dict[str, Any]:
-    """What is there: {certificate: PEM or None, pair: key and certificate belong together, attributes: both are as wanted}."""
+def look(host: Host, item: dict[str, Any]) -> dict[str, Any]:
+    """What is there: {certificate: PEM or None, pair: key and certificate belong together, attributes: both are as
+    wanted}.
+    """
     certificate, key = host.path(item["certificate"]), host.path(item["key"])
     pem = read(certificate)
     return {
@@ -33,13 +35,15 @@ def _pair(certificate: str, key: str) -> bool:
     return True
 
 
-def new_key(item: Dict[str, Any]) -> str:
+def new_key(item: dict[str, Any]) -> str:
     """Where a key waits for its certificate: the old pair goes on serving until both are here."""
     return str(item["key"]) + ".new"
 
 
-def request(host: Host, item: Dict[str, Any]) -> str:
-    """Make a new P-256 key beside the old one and return a signing request for it (PEM). Only its public key will count."""
+def request(host: Host, item: dict[str, Any]) -> str:
+    """Make a new P-256 key beside the old one and return a signing request for it (PEM). Only its public key will
+    count.
+    """
     key = host.path(new_key(item))
     remove_file(key)
     os.close(os.open(key, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
@@ -52,7 +56,7 @@ def request(host: Host, item: Dict[str, Any]) -> str:
     return made.stdout
 
 
-def install(host: Host, item: Dict[str, Any], pem: Optional[str]) -> None:
+def install(host: Host, item: dict[str, Any], pem: str | None) -> None:
     """Swap in the new pair, or only mend owner and mode where `pem` is None."""
     key = host.path(item["key"])
     if pem is None:
@@ -66,5 +70,5 @@ def install(host: Host, item: Dict[str, Any], pem: Optional[str]) -> None:
     os.rename(fresh, key)
 
 
-def paths(items: List[Dict[str, Any]]) -> List[str]:
+def paths(items: list[dict[str, Any]]) -> list[str]:
     return [path for item in items for path in (item["certificate"], item["key"])]

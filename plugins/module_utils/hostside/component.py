@@ -6,7 +6,8 @@ The action plugin sends the same spec for `compare`, `request` (keys for certifi
     directories   [{path, owner, group, mode}]
     binaries      [{name, version, dest, digests: {architecture: sha256}}]
     certificates  [{name, certificate, key, owner}]
-    files         [{dest, content, owner, group, mode, secret, restart, only_if_missing, after_ready}], the unit's among them
+    files         [{dest, content, owner, group, mode, secret, restart, only_if_missing, after_ready}], the unit's
+    among them
     images        [{reference}]
 For apply also `delivered` {digest: path}, `signed` {certificate name: PEM}, `archives` {reference: path}.
 """
@@ -16,27 +17,26 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from typing import Any, Dict, List, Optional
+from typing import Any
 
 from . import binaries, certificates, files, images, system, units
-from .errors import HostError
 from .host import Host
 from .ready import wait
 from .record import DIRECTORY, Record
 from .removal import remove
 
 
-def main(spec: Dict[str, Any]) -> Dict[str, Any]:
+def main(spec: dict[str, Any]) -> dict[str, Any]:
     host = Host(spec.get("root", "/"))
     operations = {"compare": compare, "request": request, "apply": apply, "remove": remove}
     return operations[spec["operation"]](host, spec)
 
 
-def compare(host: Host, spec: Dict[str, Any]) -> Dict[str, Any]:
+def compare(host: Host, spec: dict[str, Any]) -> dict[str, Any]:
     """Everything that differs from the spec. Nothing is touched.
 
     Returns {architecture, changes: [difference], certificates: {name: what is there}, needs: {binaries, images},
-    unit: {living, invocation, why}}.
+    unit: {living, enabled, why}, bootstraps: [data that does not exist yet]}.
     """
     record = Record(host, spec["name"])
     changes = _system_changes(host, spec)
@@ -56,11 +56,15 @@ def compare(host: Host, spec: Dict[str, Any]) -> Dict[str, Any]:
         "certificates": found,
         "needs": {"binaries": programs, "images": [item["reference"] for item in pictures]},
         "unit": _unit_state(host, spec, record),
-        "known": record.exists,
+        "bootstraps": [
+            item["only_if_missing"]
+            for item in spec["files"]
+            if item.get("only_if_missing") and not os.path.exists(host.path(item["only_if_missing"]))
+        ],
     }
 
 
-def _system_changes(host: Host, spec: Dict[str, Any]) -> List[Dict[str, Any]]:
+def _system_changes(host: Host, spec: dict[str, Any]) -> list[dict[str, Any]]:
     changes = []
     if spec["user"] and host.uid(spec["user"]) is None:
         changes.append(system.describe("user", spec["user"], "missing", "made"))
@@ -73,7 +77,7 @@ def _system_changes(host: Host, spec: Dict[str, Any]) -> List[Dict[str, Any]]:
     return changes
 
 
-def _considered(host: Host, spec: Dict[str, Any]) -> List[Dict[str, Any]]:
+def _considered(host: Host, spec: dict[str, Any]) -> list[dict[str, Any]]:
     """Bootstrap files count only while what they bootstrap is not there."""
     return [
         item
@@ -82,12 +86,12 @@ def _considered(host: Host, spec: Dict[str, Any]) -> List[Dict[str, Any]]:
     ]
 
 
-def _no_longer_wanted(host: Host, spec: Dict[str, Any], record: Record) -> List[str]:
+def _no_longer_wanted(host: Host, spec: dict[str, Any], record: Record) -> list[str]:
     wanted = set(_paths(spec))
     return [path for path in record.data["files"] if path not in wanted and os.path.lexists(host.path(path))]
 
 
-def _missing_images(spec: Dict[str, Any]) -> List[Dict[str, Any]]:
+def _missing_images(spec: dict[str, Any]) -> list[dict[str, Any]]:
     """Images that nobody can pull: not on the host, and their registry does not answer."""
     if not spec["images"]:
         return []
@@ -96,9 +100,9 @@ def _missing_images(spec: Dict[str, Any]) -> List[Dict[str, Any]]:
     return [item for item in missing if not images.registry_answers(item["reference"])]
 
 
-def _inputs(host: Host, spec: Dict[str, Any]) -> Dict[str, Optional[str]]:
+def _inputs(host: Host, spec: dict[str, Any]) -> dict[str, str | None]:
     """{path: digest wanted} of all the unit is started from; a certificate counts as it is on the disk."""
-    wanted: Dict[str, Optional[str]] = {
+    wanted: dict[str, str | None] = {
         item["dest"]: hashlib.sha256(item["content"].encode()).hexdigest()
         for item in spec["files"]
         if item.get("restart", True) and not item.get("only_if_missing") and not item.get("after_ready")
@@ -110,13 +114,13 @@ def _inputs(host: Host, spec: Dict[str, Any]) -> Dict[str, Optional[str]]:
     return wanted
 
 
-def _digest(inputs: Dict[str, Optional[str]]) -> Optional[str]:
+def _digest(inputs: dict[str, str | None]) -> str | None:
     if None in inputs.values():
         return None
     return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
 
 
-def _unit_state(host: Host, spec: Dict[str, Any], record: Record) -> Optional[Dict[str, Any]]:
+def _unit_state(host: Host, spec: dict[str, Any], record: Record) -> dict[str, Any] | None:
     if not spec["unit"]:
         return None
     state, inputs = units.show(host, spec["unit"]), _inputs(host, spec)
@@ -124,20 +128,25 @@ def _unit_state(host: Host, spec: Dict[str, Any], record: Record) -> Optional[Di
     return {
         "living": units.living(state),
         "enabled": state.get("UnitFileState") == "enabled",
-        "invocation": state.get("InvocationID", ""),
         "why": units.why_restart(state, record.data.get("stamp", {}), _digest(inputs), paths),
     }
 
 
-def request(host: Host, spec: Dict[str, Any]) -> Dict[str, Any]:
+def request(host: Host, spec: dict[str, Any]) -> dict[str, Any]:
     """Signing requests {certificate name: PEM} for `renew`, with new keys waiting beside the old ones."""
     with host.lock(f"keys of {spec['name']}"):
         _prepare(host, spec)
-        return {item["name"]: certificates.request(host, item) for item in spec["certificates"] if item["name"] in spec["renew"]}
+        return {
+            item["name"]: certificates.request(host, item)
+            for item in spec["certificates"]
+            if item["name"] in spec["renew"]
+        }
 
 
-def _prepare(host: Host, spec: Dict[str, Any]) -> Record:
-    """What keys and files need before they can be written: packages (openssl), the user, directories. All of it recorded."""
+def _prepare(host: Host, spec: dict[str, Any]) -> Record:
+    """What keys and files need before they can be written: packages (openssl), the user, directories. All of it
+    recorded.
+    """
     record = Record(host, spec["name"])
     missing = system.missing_packages(host, spec["packages"])
     if missing:
@@ -154,13 +163,13 @@ def _prepare(host: Host, spec: Dict[str, Any]) -> Record:
     return record
 
 
-def _paths(spec: Dict[str, Any]) -> List[str]:
+def _paths(spec: dict[str, Any]) -> list[str]:
     """Every path a present component may own."""
     paths = [item["dest"] for item in spec["files"]] + [item["dest"] for item in spec["binaries"]]
     return paths + certificates.paths(spec["certificates"])
 
 
-def apply(host: Host, spec: Dict[str, Any]) -> Dict[str, Any]:
+def apply(host: Host, spec: dict[str, Any]) -> dict[str, Any]:
     """Make it so, and wait until it works. Returns {restarted: why or None, invocation}."""
     try:
         with host.lock(f"apply {spec['name']}"):
@@ -169,7 +178,7 @@ def apply(host: Host, spec: Dict[str, Any]) -> Dict[str, Any]:
         _clear_delivery(spec["delivered"])
 
 
-def _apply(host: Host, spec: Dict[str, Any]) -> Optional[str]:
+def _apply(host: Host, spec: dict[str, Any]) -> str | None:
     record = _prepare(host, spec)
     changed = [item for item in _considered(host, spec) if files.compare_file(host, item)]
     _remember(host, spec, record, changed)
@@ -201,7 +210,7 @@ def _apply(host: Host, spec: Dict[str, Any]) -> Optional[str]:
     return restarted
 
 
-def _clear_delivery(delivered: Dict[str, str]) -> None:
+def _clear_delivery(delivered: dict[str, str]) -> None:
     for path in delivered.values():
         files.remove_file(path)
     for directory in {os.path.dirname(path) for path in delivered.values()}:
@@ -209,7 +218,7 @@ def _clear_delivery(delivered: Dict[str, str]) -> None:
             os.rmdir(directory)
 
 
-def _remember(host: Host, spec: Dict[str, Any], record: Record, changed: List[Dict[str, Any]]) -> None:
+def _remember(host: Host, spec: dict[str, Any], record: Record, changed: list[dict[str, Any]]) -> None:
     """Record what is about to be written before it is, so that a reset finds it even after a kill."""
     ours = set(record.data["files"])
     about_to = [item["dest"] for item in changed] + [item["dest"] for item in spec["binaries"]]
@@ -226,13 +235,13 @@ def _remember(host: Host, spec: Dict[str, Any], record: Record, changed: List[Di
     record.save()
 
 
-def _settle_system(host: Host, spec: Dict[str, Any]) -> None:
+def _settle_system(host: Host, spec: dict[str, Any]) -> None:
     system.load_modules(host, system.missing_modules(host, spec["kernel_modules"]))
     for name in system.differing_sysctls(host, spec["sysctls"]):
         system.write_sysctl(host, name, str(spec["sysctls"][name]))
 
 
-def _start(host: Host, spec: Dict[str, Any], record: Record, unit_changed: bool) -> Optional[str]:
+def _start(host: Host, spec: dict[str, Any], record: Record, unit_changed: bool) -> str | None:
     """Start or restart the unit if it has to be, and stamp it with what it was started from once it is ready."""
     unit = spec["unit"]
     if not unit:

@@ -7,7 +7,7 @@ import hashlib
 import os
 import shutil
 import stat
-from typing import Any, Dict, List, Optional
+from typing import Any
 
 from .errors import HostError
 from .host import Host
@@ -15,7 +15,7 @@ from .host import Host
 MASK = "(kept secret)"
 
 
-def digest_of(path: str) -> Optional[str]:
+def digest_of(path: str) -> str | None:
     """sha256 of a file's bytes, None where there is none."""
     sha = hashlib.sha256()
     try:
@@ -32,7 +32,7 @@ def digest_of(path: str) -> Optional[str]:
         raise HostError(f"{path} can't be read: {error.strerror}") from None
 
 
-def read(path: str) -> Optional[str]:
+def read(path: str) -> str | None:
     """A text file's content, None where there is none."""
     try:
         with open(path, encoding="utf-8", errors="replace") as handle:
@@ -45,7 +45,7 @@ def read(path: str) -> Optional[str]:
         ) from None
 
 
-def attributes(path: str) -> Optional[str]:
+def attributes(path: str) -> str | None:
     """Mode and owner in the form compared and shown: `0644 0:0`; None where there is nothing."""
     try:
         status = os.lstat(path)
@@ -54,13 +54,13 @@ def attributes(path: str) -> Optional[str]:
     return f"{stat.S_IMODE(status.st_mode):04o} {status.st_uid}:{status.st_gid}"
 
 
-def wanted_attributes(host: Host, item: Dict[str, Any]) -> str:
+def wanted_attributes(host: Host, item: dict[str, Any]) -> str:
     owner, group = item.get("owner", "root"), item.get("group") or item.get("owner", "root")
     uid, gid = host.uid(owner), host.gid(group)
     return f"{int(item['mode'], 8):04o} {owner if uid is None else uid}:{group if gid is None else gid}"
 
 
-def compare_file(host: Host, item: Dict[str, Any]) -> Optional[Dict[str, Any]]:
+def compare_file(host: Host, item: dict[str, Any]) -> dict[str, Any] | None:
     """The difference between a wanted file and the host's, None where there is none.
 
     A difference is {kind, path, before, after, before_attributes, after_attributes}; secrets are masked.
@@ -85,7 +85,7 @@ def compare_file(host: Host, item: Dict[str, Any]) -> Optional[Dict[str, Any]]:
     return difference
 
 
-def compare_directory(host: Host, item: Dict[str, Any]) -> Optional[Dict[str, Any]]:
+def compare_directory(host: Host, item: dict[str, Any]) -> dict[str, Any] | None:
     path = host.path(item["path"])
     before, after = attributes(path), wanted_attributes(host, item)
     if before is not None and not os.path.isdir(path):
@@ -95,16 +95,16 @@ def compare_directory(host: Host, item: Dict[str, Any]) -> Optional[Dict[str, An
     return {"kind": "directory", "path": item["path"], "before_attributes": before, "after_attributes": after}
 
 
-def make_directory(host: Host, item: Dict[str, Any]) -> List[str]:
+def make_directory(host: Host, item: dict[str, Any]) -> list[str]:
     """Make a directory as wanted; the ones that were not there before are returned, outermost first."""
     made = make_parents(host, item["path"])
     set_attributes(host, host.path(item["path"]), item)
     return made
 
 
-def make_parents(host: Host, directory: str) -> List[str]:
+def make_parents(host: Host, directory: str) -> list[str]:
     """Make a directory and what is missing above it; the ones made, outermost first."""
-    made: List[str] = []
+    made: list[str] = []
     while directory not in ("/", "") and not os.path.isdir(host.path(directory)):
         made.insert(0, directory)
         directory = os.path.dirname(directory)
@@ -113,7 +113,7 @@ def make_parents(host: Host, directory: str) -> List[str]:
     return made
 
 
-def set_attributes(host: Host, path: str, item: Dict[str, Any]) -> None:
+def set_attributes(host: Host, path: str, item: dict[str, Any]) -> None:
     owner, group = item.get("owner", "root"), item.get("group") or item.get("owner", "root")
     uid, gid = host.uid(owner), host.gid(group)
     if uid is None or gid is None:
@@ -123,12 +123,14 @@ def set_attributes(host: Host, path: str, item: Dict[str, Any]) -> None:
 
 
 def temporary_name(path: str) -> str:
-    """Beside its final place, so that the rename is atomic; always the same name, so that a killed run leaves one at most."""
+    """Beside its final place, so that the rename is atomic; always the same name, so that a killed run leaves one at
+    most.
+    """
     directory, name = os.path.split(path)
     return os.path.join(directory, f".{name}.kubeinstall-new")
 
 
-def write_file(host: Host, item: Dict[str, Any]) -> None:
+def write_file(host: Host, item: dict[str, Any]) -> None:
     """Write to a temporary name, sync, rename: at every moment the old file or the new one is there, whole."""
     path = host.path(item["dest"])
     temporary = temporary_name(path)
@@ -157,7 +159,9 @@ def sync_directory(path: str) -> None:
 
 def write_error(path: str, error: OSError) -> HostError:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return HostError(f"the disk is full: {path} was not written and what was there is unchanged; make room and run again")
+        return HostError(
+            f"the disk is full: {path} was not written and what was there is unchanged; make room and run again"
+        )
     return HostError(f"{path} can't be written: {error.strerror}")
 
 

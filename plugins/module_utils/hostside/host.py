@@ -10,7 +10,7 @@ import platform
 import pwd
 import subprocess
 import time
-from typing import Dict, Iterator, List, Optional
+from collections.abc import Iterator
 
 from .errors import HostError
 
@@ -34,7 +34,7 @@ class Host:
             raise HostError(f"the processor architecture {machine} is not supported: amd64 and arm64 are")
         return ARCHITECTURES[machine]
 
-    def uid(self, name: str) -> Optional[int]:
+    def uid(self, name: str) -> int | None:
         """The user's id, or None while there is no such user. Without root every file stays our own."""
         if os.geteuid() != 0:
             return os.geteuid()
@@ -43,7 +43,7 @@ class Host:
         except KeyError:
             return None
 
-    def gid(self, name: str) -> Optional[int]:
+    def gid(self, name: str) -> int | None:
         if os.geteuid() != 0:
             return os.getegid()
         try:
@@ -52,7 +52,12 @@ class Host:
             return None
 
     def run(
-        self, command: List[str], *, check: bool = True, timeout: float = 60, environment: Optional[Dict[str, str]] = None
+        self,
+        command: list[str],
+        *,
+        check: bool = True,
+        timeout: float = 60,
+        environment: dict[str, str] | None = None,
     ) -> "subprocess.CompletedProcess[str]":
         """Run a program; what it prints is returned. A failure is a HostError with the program's last lines."""
         full = dict(os.environ, LC_ALL="C", **(environment or {}))

@@ -8,7 +8,7 @@ import socket
 import ssl
 import time
 import urllib.parse
-from typing import Any, Dict, Optional
+from typing import Any
 
 from . import units
 from .host import Host
@@ -16,14 +16,15 @@ from .host import Host
 FLAPPING = 5  # restarts by systemd during one wait after which waiting longer helps nobody
 
 
-def wait(host: Host, unit: str, condition: Dict[str, Any], before: str) -> str:
-    """Wait until `unit` runs in another invocation than `before` and fulfils its condition; its new invocation is returned.
+def wait(host: Host, unit: str, condition: dict[str, Any], before: str) -> str:
+    """Wait until `unit` runs in another invocation than `before` and fulfils its condition; its new invocation is
+    returned.
 
     condition: {url, ca, certificate, key, status} or {socket}, and {file}, with {timeout} in seconds (120).
     """
     timeout = float(condition.get("timeout", 120))
     deadline, pause, problem = time.monotonic() + timeout, 0.03, "it did not start"
-    restarts: Optional[int] = None
+    restarts: int | None = None
     while True:
         state = units.show(host, unit)
         count = int(state.get("NRestarts") or 0)
@@ -42,7 +43,7 @@ def wait(host: Host, unit: str, condition: Dict[str, Any], before: str) -> str:
         pause = min(pause * 1.5, 0.3)
 
 
-def _unfulfilled(host: Host, condition: Dict[str, Any]) -> Optional[str]:
+def _unfulfilled(host: Host, condition: dict[str, Any]) -> str | None:
     """What is still missing, None when the service is ready."""
     if "url" in condition:
         problem = _url(host, condition)
@@ -55,7 +56,7 @@ def _unfulfilled(host: Host, condition: Dict[str, Any]) -> Optional[str]:
     return problem
 
 
-def _socket(path: str) -> Optional[str]:
+def _socket(path: str) -> str | None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
         client.settimeout(2)
         try:
@@ -65,7 +66,7 @@ def _socket(path: str) -> Optional[str]:
     return None
 
 
-def tls(host: Host, condition: Dict[str, Any]) -> ssl.SSLContext:
+def tls(host: Host, condition: dict[str, Any]) -> ssl.SSLContext:
     context = ssl.create_default_context(cafile=host.path(condition["ca"]) if condition.get("ca") else None)
     if not condition.get("ca"):
         # Loopback health ports of components that make a serving certificate for themselves.
@@ -75,7 +76,7 @@ def tls(host: Host, condition: Dict[str, Any]) -> ssl.SSLContext:
     return context
 
 
-def _url(host: Host, condition: Dict[str, Any]) -> Optional[str]:
+def _url(host: Host, condition: dict[str, Any]) -> str | None:
     url, wanted = urllib.parse.urlsplit(condition["url"]), int(condition.get("status", 200))
     connection: http.client.HTTPConnection
     try:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import json
 import os
-from typing import Any, Dict, List
+from typing import Any
 
 from .errors import HostError
 from .files import read, write_file
@@ -31,13 +31,13 @@ class Record:
         text = read(host.path(self.file))
         self.exists = text is not None
         try:
-            self.data: Dict[str, Any] = json.loads(text) if text else {}
+            self.data: dict[str, Any] = json.loads(text) if text else {}
         except ValueError:
             raise HostError(f"{self.file} is damaged: restore it, or remove it and run again") from None
         for key, empty in (("files", []), ("directories", []), ("originals", {}), ("sysctls", {}), ("versions", {})):
             self.data.setdefault(key, empty)
 
-    def add(self, kind: str, paths: List[str]) -> None:
+    def add(self, kind: str, paths: list[str]) -> None:
         self.data[kind] += [path for path in paths if path not in self.data[kind]]
 
     def save(self) -> None:

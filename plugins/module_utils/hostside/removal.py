@@ -5,17 +5,17 @@ from __future__ import annotations
 import glob
 import os
 import shutil
-from typing import Any, Dict, List
+from typing import Any
 
 from . import certificates, files, system, units
 from .host import Host
 from .record import Record
 
 
-def remove(host: Host, spec: Dict[str, Any]) -> Dict[str, Any]:
+def remove(host: Host, spec: dict[str, Any]) -> dict[str, Any]:
     """Stop, disable and remove; {removed: [what]}. With `check` nothing is touched."""
     record = Record(host, spec["name"])
-    removed: List[str] = []
+    removed: list[str] = []
     if spec.get("check"):
         return {"removed": _inventory(host, spec, record)}
     with host.lock(f"remove {spec['name']}"):
@@ -52,7 +52,7 @@ def remove(host: Host, spec: Dict[str, Any]) -> Dict[str, Any]:
     return {"removed": removed}
 
 
-def _inventory(host: Host, spec: Dict[str, Any], record: Record) -> List[str]:
+def _inventory(host: Host, spec: dict[str, Any], record: Record) -> list[str]:
     """What a removal would take away."""
     found = [path for path in record.data["files"] if os.path.lexists(host.path(path))]
     found += [path for path in spec["remove"] if os.path.lexists(host.path(path))]

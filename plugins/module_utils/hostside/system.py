@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Any, Dict, List, Optional
+from typing import Any
 
 from .errors import HostError
 from .files import read
@@ -18,10 +18,12 @@ def family(host: Host) -> str:
     for name, answer in (("debian", "debian"), ("ubuntu", "debian"), ("rhel", "redhat"), ("fedora", "redhat")):
         if name in names:
             return answer
-    raise HostError(f"the distribution {values.get('ID', '?')} is not supported: Debian, Ubuntu and the RHEL family are")
+    raise HostError(
+        f"the distribution {values.get('ID', '?')} is not supported: Debian, Ubuntu and the RHEL family are"
+    )
 
 
-def missing_packages(host: Host, wanted: Dict[str, List[str]]) -> List[str]:
+def missing_packages(host: Host, wanted: dict[str, list[str]]) -> list[str]:
     names = wanted.get(family(host), []) if wanted else []
     if not names:
         return []
@@ -34,7 +36,7 @@ def missing_packages(host: Host, wanted: Dict[str, List[str]]) -> List[str]:
     return [name for name in names if name not in installed]
 
 
-def install_packages(host: Host, names: List[str]) -> None:
+def install_packages(host: Host, names: list[str]) -> None:
     """Install from the distribution; its index is read again only if the names are not to be had without."""
     if family(host) == "redhat":
         host.run(["dnf", "-y", "install", *names], timeout=900)
@@ -46,7 +48,7 @@ def install_packages(host: Host, names: List[str]) -> None:
         host.run(command, timeout=900, environment=quiet)
 
 
-def missing_modules(host: Host, wanted: List[str]) -> List[str]:
+def missing_modules(host: Host, wanted: list[str]) -> list[str]:
     """Those neither loaded nor built into the kernel. One that is built in has a folder only if it has parameters."""
     absent = [name for name in wanted if not os.path.isdir(host.path(f"/sys/module/{name.replace('-', '_')}"))]
     if not absent:
@@ -56,7 +58,7 @@ def missing_modules(host: Host, wanted: List[str]) -> List[str]:
     return [name for name in absent if name.replace("-", "_") not in names]
 
 
-def load_modules(host: Host, names: List[str]) -> None:
+def load_modules(host: Host, names: list[str]) -> None:
     for name in names:
         host.run(["modprobe", "--", name])
 
@@ -65,12 +67,12 @@ def sysctl_path(name: str) -> str:
     return "/proc/sys/" + name.replace(".", "/")
 
 
-def read_sysctl(host: Host, name: str) -> Optional[str]:
+def read_sysctl(host: Host, name: str) -> str | None:
     value = read(host.path(sysctl_path(name)))
     return None if value is None else " ".join(value.split())
 
 
-def differing_sysctls(host: Host, wanted: Dict[str, str]) -> Dict[str, Optional[str]]:
+def differing_sysctls(host: Host, wanted: dict[str, str]) -> dict[str, str | None]:
     """{name: value now} of those that are not as wanted."""
     now = {name: read_sysctl(host, name) for name in wanted}
     return {name: value for name, value in now.items() if value != " ".join(str(wanted[name]).split())}
@@ -106,6 +108,6 @@ def remove_link(host: Host, name: str) -> bool:
     return True
 
 
-def describe(kind: str, subject: str, before: Any, after: Any) -> Dict[str, Any]:
+def describe(kind: str, subject: str, before: Any, after: Any) -> dict[str, Any]:
     """A difference without a file behind it, in the form shown to the user."""
     return {"kind": kind, "path": subject, "before": before, "after": after}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from typing import Any, Dict, Iterable, List, Optional
+from typing import Any, Iterable
 
 from .errors import HostError
 from .host import Host
@@ -12,30 +12,33 @@ from .host import Host
 PROPERTIES = "LoadState,ActiveState,SubState,UnitFileState,InvocationID,ExecMainStartTimestampMonotonic,NRestarts,NeedDaemonReload"
 
 
-def show(host: Host, unit: str) -> Dict[str, str]:
+def show(host: Host, unit: str) -> dict[str, str]:
     printed = host.run(["systemctl", "show", unit, f"--property={PROPERTIES}"]).stdout
     return dict(line.split("=", 1) for line in printed.splitlines() if "=" in line)
 
 
-def running(state: Dict[str, str]) -> bool:
+def running(state: dict[str, str]) -> bool:
     return state.get("ActiveState") in ("active", "reloading")
 
 
-def living(state: Dict[str, str]) -> bool:
+def living(state: dict[str, str]) -> bool:
     """Somebody may depend on it: it runs, or is on its way up."""
     return state.get("ActiveState") in ("active", "reloading", "activating")
 
 
-def started_at(state: Dict[str, str]) -> float:
-    """Seconds since the epoch. Reckoned from the monotonic clock: it has microseconds, and steps of the clock don't touch it."""
+def started_at(state: dict[str, str]) -> float:
+    """Seconds since the epoch. Reckoned from the monotonic clock: it has microseconds, and steps of the clock don't
+    touch it.
+    """
     monotonic = int(state.get("ExecMainStartTimestampMonotonic") or 0) / 1e6
     return time.time() - (time.clock_gettime(time.CLOCK_MONOTONIC) - monotonic)
 
 
-def why_restart(state: Dict[str, str], stamp: Dict[str, Any], inputs: Optional[str], paths: Iterable[str]) -> Optional[str]:
+def why_restart(state: dict[str, str], stamp: dict[str, Any], inputs: str | None, paths: Iterable[str]) -> str | None:
     """Why the unit has to be started (again), None if it runs from the wanted inputs.
 
-    `inputs` is the digest of what it should have been started from, None if that can't be known yet. A unit that was started
+    `inputs` is the digest of what it should have been started from, None if that can't be known yet. A unit that was
+    started
     by someone else since (a reboot, a crash, a hand) is right if nothing it reads was touched after that start.
     """
     if not running(state):
@@ -65,10 +68,16 @@ def daemon_reload(host: Host) -> None:
     host.run(["systemctl", "daemon-reload"])
 
 
-def journal(host: Host, unit: str, invocation: str = "", lines: int = 25) -> List[str]:
+def journal(host: Host, unit: str, invocation: str = "", lines: int = 25) -> list[str]:
     """The unit's last lines, of one invocation if that is given."""
-    match = [f"_SYSTEMD_INVOCATION_ID={invocation}", "+", f"INVOCATION_ID={invocation}"] if invocation else [f"--unit={unit}"]
-    printed = host.run(["journalctl", "--no-pager", "--quiet", "--output=cat", f"--lines={lines}", *match], check=False).stdout
+    match = (
+        [f"_SYSTEMD_INVOCATION_ID={invocation}", "+", f"INVOCATION_ID={invocation}"]
+        if invocation
+        else [f"--unit={unit}"]
+    )
+    printed = host.run(
+        ["journalctl", "--no-pager", "--quiet", "--output=cat", f"--lines={lines}", *match], check=False
+    ).stdout
     return printed.strip().splitlines()
 
 

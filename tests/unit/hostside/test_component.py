@@ -197,7 +197,11 @@ def test_keys_are_made_here_and_wait_for_their_certificate(root: Path) -> None:
         text=True,
     ).stdout
     run("apply", spec | {"signed": {"server": certificate}})
-    assert run("compare", spec)["certificates"]["server"] == {"certificate": certificate, "pair": True, "attributes": True}
+    assert run("compare", spec)["certificates"]["server"] == {
+        "certificate": certificate,
+        "pair": True,
+        "attributes": True,
+    }
     assert not (root / "etc/demo/server.key.new").exists()
 
 
@@ -220,7 +224,11 @@ def test_a_run_killed_while_writing_leaves_the_old_file_and_the_next_converges(r
     )
     environment = dict(os.environ, PYTHONPATH=os.pathsep.join(sys.path))
     killed = subprocess.run(
-        [sys.executable, "-c", script], input=json.dumps(spec | {"operation": "apply"}), text=True, env=environment, check=False
+        [sys.executable, "-c", script],
+        input=json.dumps(spec | {"operation": "apply"}),
+        text=True,
+        env=environment,
+        check=False,
     )
     assert killed.returncode == -9
     assert (root / "etc/demo/demo.conf").read_text() == "old\n"
@@ -237,7 +245,7 @@ def test_a_full_disk_is_said_and_the_old_file_stays(root: Path) -> None:
         pytest.skip("a small file system can't be mounted here")
     try:
         run("apply", spec_of(root, files=[a_file("small\n")]))
-        with pytest.raises(HostError, match="the disk is full: .*demo.conf was not written"):
+        with pytest.raises(HostError, match=r"the disk is full: .*demo\.conf was not written"):
             run("apply", spec_of(root, files=[a_file("x" * 200_000)]))
         assert (root / "etc/demo/demo.conf").read_text() == "small\n"
         assert [path.name for path in (root / "etc/demo").iterdir()] == ["demo.conf"]

@@ -1,0 +1,228 @@
+"""Reads an inventory as Ansible does: its own sources, variables and templates, in process. The only importer of Ansible here."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from ansible import constants
+from ansible._internal._datatag._tags import Origin
+from ansible.errors import AnsibleError
+from ansible.inventory.manager import InventoryManager
+from ansible.parsing.dataloader import DataLoader
+from ansible.plugins.loader import init_plugin_loader
+from ansible.template import Templar
+from ansible.vars.hostvars import HostVars
+from ansible.vars.manager import VariableManager
+
+from kubeinstall.cluster.inputs import CONNECTION, GROUPS, HostInput, Inputs
+from kubeinstall.cluster.known import Known
+from kubeinstall.errors import InputError, Problem
+from kubeinstall.paths import collection_root
+
+__all__ = ["HostVariables", "gather", "host_variables", "load"]
+
+# Ansible's own variables, which no user sets by these names.
+MAGIC = frozenset({"environment", "group_names", "groups", "hostvars", "inventory_dir", "inventory_file", "omit", "vars"})
+
+
+class HostVariables(Mapping[str, Any]):
+    """A host's variables, templated when asked for.
+
+    Iterating gives what the inventory sets; the wiring and the roles' defaults can be asked for and referred to besides.
+    """
+
+    def __init__(self, variables: Mapping[str, Any], beneath: Mapping[str, Any], loader: DataLoader) -> None:
+        self._set = variables
+        self._variables = {**beneath, **variables}
+        self._templar = Templar(loader, self._variables)
+
+    def __getitem__(self, name: str) -> Any:
+        return self._templar.template(self._variables[name])
+
+    def __iter__(self) -> Iterator[str]:
+        yield from self._set
+
+    def __len__(self) -> int:
+        return len(self._set)
+
+
+def load(path: Path, known: Known) -> Inputs:
+    """The inventory at `path` (a file or a directory). Raises InputError where it cannot be read at all."""
+    if not path.exists():
+        raise InputError(
+            "there is no such inventory", where=str(path), remedy="`kubeinstall init NAME` writes one to start from"
+        )
+    _check_yaml(path)
+    _initialise()
+    loader = DataLoader()
+    try:
+        _unlock(loader)
+        manager = InventoryManager(loader, sources=[str(path)])
+        hostvars = HostVars(manager, VariableManager(loader, manager), loader)
+        groups = {name: tuple(members) for name, members in manager.get_groups_dict().items()}
+        if not manager.hosts:
+            raise InputError(
+                "the inventory names no host", where=str(path), remedy="see inventory/example for what it looks like"
+            )
+        return gather(groups, host_variables(hostvars, groups, loader), known, _directory(path))
+    except AnsibleError as error:
+        raise InputError(_sentence(error), where=str(path)) from error
+
+
+def host_variables(hostvars: HostVars, groups: Mapping[str, Sequence[str]], loader: DataLoader) -> dict[str, HostVariables]:
+    """Each host's variables over the wiring and the roles' defaults, as the roles will see them."""
+    beneath = {**_beneath(loader), "hostvars": hostvars, "groups": dict(groups)}
+    return {name: HostVariables(hostvars.raw_get(name), beneath, loader) for name in _ours(groups)}
+
+
+def gather(
+    groups: Mapping[str, Sequence[str]], hostvars: Mapping[str, Mapping[str, Any]], known: Known, directory: Path
+) -> Inputs:
+    """What there is to judge of an inventory. A template that gives nothing is noted, not raised."""
+    hosts = tuple(_host(name, hostvars[name], known, directory) for name in _ours(groups))
+    defaults: dict[str, Any] = {}
+    for host in groups.get("control_plane", ())[:1]:
+        try:
+            defaults = {f"cluster_{name}": _plain(value) for name, value in hostvars[host]["cluster_defaults"].items()}
+        except (AnsibleError, KeyError):
+            # Only a host without an address can do this, which is said of that host.
+            defaults = {name: entry.default for name, entry in known.inputs.items() if name.startswith("cluster_")}
+    return Inputs(
+        directory=directory,
+        groups={name: tuple(members) for name, members in groups.items()},
+        hosts=hosts,
+        defaults=defaults,
+    )
+
+
+def _host(name: str, variables: Mapping[str, Any], known: Known, directory: Path) -> HostInput:
+    names = {str(key): key for key in variables if key not in MAGIC}
+    values: dict[str, Any] = {}
+    failures: dict[str, str] = {}
+    for variable in names:
+        if variable in known.inputs or variable in CONNECTION:
+            try:
+                values[variable] = _plain(variables[variable])
+            except Exception as error:  # a template can raise anything
+                failures[variable] = _sentence(error)
+    places = {variable: place for variable, key in names.items() if (place := _place(key, directory))}
+    return HostInput(name=name, values=values, names=frozenset(names), failures=failures, places=places)
+
+
+def _ours(groups: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(name for group in GROUPS for name in groups.get(group, ())))
+
+
+def _beneath(loader: DataLoader) -> dict[str, Any]:
+    root = collection_root()
+    files = [*sorted(root.glob("roles/*/defaults/main.yml")), root / "playbooks" / "vars" / "cluster.yml"]
+    variables: dict[str, Any] = {}
+    for file in files:
+        variables |= loader.load_from_file(str(file), trusted_as_template=True) or {}
+    return variables
+
+
+def _place(key: object, directory: Path) -> str:
+    origin = Origin.get_tag(key)
+    if origin is None or not origin.path:
+        return ""
+    path = Path(origin.path)
+    near = Path.cwd()
+    shown = path.relative_to(near) if path.is_relative_to(near) else path
+    return f"{shown}:{origin.line_num}" if origin.line_num else str(shown)
+
+
+def _plain(value: Any) -> Any:
+    """Without Ansible's tags, which would follow the value into every message and file."""
+    if isinstance(value, Mapping):
+        return {_plain(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set):
+        return [_plain(item) for item in value]
+    if isinstance(value, bool) or value is None:
+        return value
+    for kind in (str, int, float):
+        if isinstance(value, kind):
+            return kind(value)
+    return value
+
+
+def _sentence(error: BaseException) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0] if lines else type(error).__name__
+
+
+def _directory(path: Path) -> Path:
+    path = path.absolute()
+    return path if path.is_dir() else path.parent
+
+
+def _check_yaml(path: Path) -> None:
+    """Ansible only warns of a file that it cannot read and goes on without it; a host listed twice is merged silently."""
+    directory = _directory(path)
+    files = [path] if path.is_file() else [file for file in sorted(path.glob("*")) if not file.name.startswith(".")]
+    for folder in ("group_vars", "host_vars"):
+        files += sorted((directory / folder).rglob("*"))
+    problems: list[Problem] = []
+    for file in files:
+        if file.is_file() and file.suffix in (".yml", ".yaml", ".json"):
+            problems += _yaml_problems(file)
+    if problems:
+        raise InputError("the inventory cannot be read", where=str(path), problems=problems)
+
+
+def _yaml_problems(file: Path) -> Iterator[Problem]:
+    try:
+        text = file.read_text(encoding="utf-8")
+        if text.startswith("$ANSIBLE_VAULT"):
+            return
+        node = yaml.compose(text, yaml.SafeLoader)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        place = f"{file}:{mark.line + 1}:{mark.column + 1}" if mark else str(file)
+        yield Problem(place, f"this is not YAML: {error.problem}", "often a missing space, quote or indentation there")
+        return
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        yield Problem(str(file), f"it cannot be read: {error}")
+        return
+    yield from _twice(file, node)
+
+
+def _twice(file: Path, node: yaml.Node | None) -> Iterator[Problem]:
+    if isinstance(node, yaml.SequenceNode):
+        for item in node.value:
+            yield from _twice(file, item)
+    if isinstance(node, yaml.MappingNode):
+        first: dict[str, int] = {}
+        for key, value in node.value:
+            line = key.start_mark.line + 1
+            # `<<` may stand several times: it merges.
+            if isinstance(key, yaml.ScalarNode) and key.value != "<<":
+                if key.value in first:
+                    yield Problem(
+                        f"{file}:{line}",
+                        f"{key.value} stands here a second time, after line {first[key.value]}",
+                        "only one of the two would count: keep one",
+                    )
+                first.setdefault(key.value, line)
+            yield from _twice(file, value)
+
+
+def _unlock(loader: DataLoader) -> None:
+    """Encrypted variables are read with what ansible.cfg or the environment says; nobody is asked for a password."""
+    if constants.DEFAULT_VAULT_PASSWORD_FILE or constants.DEFAULT_VAULT_IDENTITY_LIST:
+        from ansible.cli import CLI
+
+        loader.set_vault_secrets(
+            CLI.setup_vault_secrets(loader, vault_ids=constants.DEFAULT_VAULT_IDENTITY_LIST, auto_prompt=False)
+        )
+
+
+@functools.cache
+def _initialise() -> None:
+    init_plugin_loader()
+    # A source that no plugin can read is an error here.
+    constants.INVENTORY_ANY_UNPARSED_IS_FAILED = True

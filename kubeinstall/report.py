@@ -1,0 +1,266 @@
+"""What a run looks like: live on a terminal, plain lines with the time elsewhere; then how it ended, and what to do."""
+
+from __future__ import annotations
+
+import difflib
+import threading
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from kubeinstall.errors import InputError, KubeinstallError
+from kubeinstall.events import OUTCOMES, Event, Failure, RunResult
+
+__all__ = ["View", "difference", "problems", "summary", "watch"]
+
+# Above so many hosts only those that need a look are listed.
+_MANY_HOSTS = 30
+_SLOW_SECONDS = 1.0
+_STYLES = {"changed": "yellow", "failed": "bold red", "unreachable": "bold red", "ok": "green", "skipped": "dim"}
+
+
+def problems(console: Console, error: KubeinstallError) -> None:
+    """An error, every problem of it on a line of its own."""
+    found = [str(problem) for problem in error.problems] if isinstance(error, InputError) else [str(error)]
+    if len(found) > 1:
+        console.print(f"{error.what}:", style="red", markup=False, highlight=False, soft_wrap=True)
+    for text in found:
+        console.print(f"error: {text}", style="red", markup=False, highlight=False, soft_wrap=True)
+
+
+@contextmanager
+def watch(console: Console, hosts: Sequence[str], *, check: bool = False) -> Iterator[View]:
+    """A view to hand a run's events to. On a terminal it lists the hosts and what each does, until the run is over."""
+    view = View(console, hosts, check=check)
+    if not console.is_terminal:
+        yield view
+        view.flush()
+        return
+    with Live(get_renderable=view.render, console=console, refresh_per_second=5, transient=True):
+        yield view
+        view.flush()
+
+
+class View:
+    """Hears a run's events. What is done becomes lines that stay; what goes on is drawn below them."""
+
+    def __init__(self, console: Console, hosts: Sequence[str], *, check: bool = False) -> None:
+        self._console, self._check = console, check
+        self._started = time.monotonic()
+        self._play: tuple[str, float] | None = None
+        self._changed = 0
+        self._failed = False
+        # The texts of the task under way, with the hosts that they are true of.
+        self._same: dict[str, list[str]] = {}
+        self._diffs: dict[tuple[str, str], list[str]] = {}
+        # The screen is drawn by another thread.
+        self._lock = threading.Lock()
+        self._doing = dict.fromkeys(hosts, ("", 0.0))
+
+    def hear(self, event: Event) -> None:
+        """Takes an event as it happens."""
+        if event.kind in ("play", "task", "stats"):
+            self.flush()
+        if event.kind in ("play", "stats"):
+            self._end_play()
+        if event.kind == "play":
+            self._begin_play(event.play)
+        elif event.kind == "warning":
+            self._line(Text(f"warning: {event.message}", "yellow"))
+        elif event.kind == "diff":
+            self._diffs.setdefault((event.host, event.step), []).extend(difference(one) for one in event.diff)
+        elif event.kind == "start":
+            self._set(event.host, event.step)
+        elif event.kind in OUTCOMES:
+            self._outcome(event)
+
+    def flush(self) -> None:
+        """Says what was true of several hosts at once, with their names."""
+        same: dict[tuple[str, str], list[str]] = {}
+        for (host, step), diffs in self._diffs.items():
+            same.setdefault((step, "\n".join(diffs)), []).append(host)
+        for (step, diff), hosts in same.items():
+            self._line(Text.assemble((_names(hosts), "bold"), f"  {step}"))
+            self._line(_coloured(diff), stamp=False)
+        for text, hosts in self._same.items():
+            self._line(Text.assemble((_names(hosts), "bold"), (f"  {text}", "yellow")))
+        self._same.clear()
+        self._diffs.clear()
+
+    def render(self) -> RenderableType:
+        """The part of the screen that moves."""
+        with self._lock:
+            doing = dict(self._doing)
+        now = time.monotonic()
+        table = Table.grid(padding=(0, 2))
+        busy = {host: step for host, step in doing.items() if step[0]}
+        room = max(1, self._console.height - 4)
+        for host, (step, since) in list((busy or doing).items())[:room]:
+            table.add_row(Text(host, "bold"), Text(step, "cyan"), Text(_seconds(now - since) if step else "", "dim"))
+        rest = len(doing) - min(len(busy or doing), room)
+        title = self._play[0] if self._play else "Starting"
+        head = Text.assemble(
+            (title, "bold"), f"  {_seconds(now - self._started)}", "" if not rest else f"  (and {rest} more hosts)"
+        )
+        return Group(head, table)
+
+    def _begin_play(self, name: str) -> None:
+        self._play, self._changed, self._failed = (name, time.monotonic()), 0, False
+        if not self._console.is_terminal:
+            self._line(Text(name))
+
+    def _end_play(self) -> None:
+        if self._play is None:
+            return
+        name, since = self._play
+        self._play = None
+        if not self._console.is_terminal:
+            return
+        mark, style = ("✗", "red") if self._failed else ("✓", "green")
+        changed = f"{self._changed} {'would change' if self._check else 'changed'}" if self._changed else ""
+        self._line(
+            Text.assemble(
+                (mark, style), f" {name}  ", (changed, "yellow"), (f"  {_seconds(time.monotonic() - since)}", "dim")
+            )
+        )
+
+    def _outcome(self, event: Event) -> None:
+        self._set(event.host, "")
+        if event.kind in ("failed", "unreachable") and not event.ignored:
+            self._failed = True
+            first = event.message.partition("\n")[0]
+            self._line(Text.assemble((f"{event.kind} {event.host}  {event.step}: ", "bold red"), first))
+        elif event.kind == "changed":
+            self._changed += 1
+            sentences = [str(one) for one in event.result.get("changes") or ()]
+            if self._check and (event.host, event.step) not in self._diffs:
+                shown = sentences or [f"{event.step} would change something"]
+            else:
+                # On a cluster at work a restart is what people want to know of.
+                shown = [one for one in sentences if one.startswith("restart ")]
+            for one in shown:
+                self._same.setdefault(one, []).append(event.host)
+            if not self._console.is_terminal:
+                self._line(Text(f"changed {event.host}  {event.step}  ({_seconds(event.seconds)})"))
+
+    def _set(self, host: str, step: str) -> None:
+        with self._lock:
+            self._doing[host] = (step, time.monotonic())
+
+    def _line(self, text: Text, *, stamp: bool = True) -> None:
+        if stamp and not self._console.is_terminal:
+            text = Text(time.strftime("%H:%M:%S ")) + text
+        self._console.print(text, soft_wrap=True, highlight=False)
+
+
+def difference(entry: Mapping[str, Any]) -> str:
+    """One of Ansible's differences as a unified diff with two lines of context."""
+    if "prepared" in entry:
+        return str(entry["prepared"]).rstrip("\n")
+    lines = difflib.unified_diff(
+        _lines_of(entry.get("before")),
+        _lines_of(entry.get("after")),
+        str(entry.get("before_header") or "before"),
+        str(entry.get("after_header") or "after"),
+        n=2,
+        lineterm="",
+    )
+    return "\n".join(lines)
+
+
+def _coloured(diff: str) -> Text:
+    text = Text()
+    for line in diff.splitlines():
+        style = {"+": "green", "-": "red", "@": "cyan"}.get(line[:1], "")
+        text.append(f"    {line}\n", "bold" if line.startswith(("+++ ", "--- ")) else style)
+    text.rstrip()
+    return text
+
+
+def summary(console: Console, result: RunResult, *, check: bool = False) -> None:
+    """How a run ended: the hosts, the slowest steps, the failures in full, where the journal is and what to do."""
+    if result.stats:
+        console.print(_hosts_table(result, check=check))
+    slow = list(_slowest(result.events))[:3]
+    if slow:
+        console.print(Text("slowest: " + "  ·  ".join(slow), "dim"), soft_wrap=True)
+    for text in _failure_blocks(result.failures):
+        console.print(text, soft_wrap=True, highlight=False)
+    console.print(_last_words(result, check=check), soft_wrap=True, highlight=False)
+
+
+def _hosts_table(result: RunResult, *, check: bool) -> Table:
+    table = Table(
+        "host", "ok", "would change" if check else "changed", "failed", box=None, pad_edge=False, header_style="dim"
+    )
+    stats = dict(result.stats)
+    if len(stats) > _MANY_HOSTS:
+        stats = {host: one for host, one in stats.items() if not one.good}
+        table.caption = f"and {len(result.stats) - len(stats)} more without a failure"
+    for host, one in stats.items():
+        failed = "unreachable" if one.unreachable else str(one.failed or "")
+        style = "red" if failed else "yellow" if one.changed else "green"
+        table.add_row(Text(host, style), str(one.ok), str(one.changed or ""), Text(failed, "red"))
+    return table
+
+
+def _slowest(events: Iterable[Event]) -> Iterator[str]:
+    """The steps by the time that their slowest host took, longest first."""
+    longest: dict[str, Event] = {}
+    for event in events:
+        if event.kind in OUTCOMES and event.seconds > longest.get(event.step, event).seconds - 1e-9:
+            longest[event.step] = event
+    for event in sorted(longest.values(), key=lambda one: -one.seconds):
+        if event.seconds >= _SLOW_SECONDS:
+            yield f"{_seconds(event.seconds)} {event.step} ({event.host})"
+
+
+def _failure_blocks(failures: Iterable[Failure]) -> Iterator[Text]:
+    same: dict[tuple[str, str], list[str]] = {}
+    for failure in failures:
+        same.setdefault((failure.step, failure.message), []).append(failure.host)
+    for (step, message), hosts in same.items():
+        head = f"\n{_names(hosts)}: {step}\n" if any(hosts) else "\nThe run could not begin\n"
+        yield Text(head, "bold red") + Text("\n".join(f"    {line}" for line in message.splitlines()))
+
+
+def _last_words(result: RunResult, *, check: bool) -> Text:
+    took = _seconds(result.seconds)
+    if result.status == "interrupted":
+        what = Text(f"\nInterrupted after {took}. What was begun on the hosts is whole or untouched", "bold yellow")
+        return what + Text("; run the same command again to go on from there.\n") + _journal(result)
+    if result.status == "failed":
+        what = Text(f"\nFailed after {took}.", "bold red")
+        return (
+            what
+            + Text(" Mend the cause, then run the same command again: what is done stays done.\n")
+            + _journal(result)
+        )
+    if check:
+        text = f"{result.changed} would change" if result.changed else "Nothing would change"
+        return Text(f"{text}; nothing was touched ({took})", "bold")
+    if result.changed:
+        return Text(f"Done in {took}: {result.changed} changed", "bold green")
+    return Text(f"Nothing to do: the hosts are as the inventory says ({took})", "bold green")
+
+
+def _journal(result: RunResult) -> Text:
+    return Text(f"The journal of this run: {result.directory}", "dim")
+
+
+def _names(hosts: Sequence[str]) -> str:
+    return ", ".join(hosts) if len(hosts) <= _MANY_HOSTS else f"{', '.join(hosts[:5])} and {len(hosts) - 5} more"
+
+
+def _seconds(value: float) -> str:
+    return f"{value:.1f} s" if value < 60 else f"{int(value) // 60}:{int(value) % 60:02d} min"
+
+
+def _lines_of(value: object) -> list[str]:
+    return str("" if value is None else value).splitlines()

@@ -1,0 +1,27 @@
+"""How a host's components fare, in one round trip; see plugins/modules/status.py for its options."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ansible.plugins.action import ActionBase
+from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.hostcall import call
+
+
+class ActionModule(ActionBase):
+    _supports_check_mode = True
+    _supports_async = False
+    TRANSFERS_FILES = False
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        result: dict[str, Any] = super().run(tmp, task_vars)
+        path = {"type": "path"}
+        _, arguments = self.validate_argument_spec(
+            argument_spec={"server": {"type": "str"}, "authority": path, "certificate": path, "key": path},
+            required_by={"server": ("authority", "certificate", "key")},
+        )
+        api = None
+        if arguments["server"]:
+            api = {"url": arguments["server"], "ca": arguments["authority"]}
+            api |= {key: arguments[key] for key in ("certificate", "key")}
+        return result | call(self, task_vars or {}, "status", {"api": api})

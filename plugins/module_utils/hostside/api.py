@@ -1,0 +1,124 @@
+"""A client of the Kubernetes API, with a client certificate: requests, discovery, and patience while the API comes up."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import ssl
+import time
+import urllib.parse
+from typing import Any, Dict, NamedTuple, Optional
+
+from .errors import HostError
+
+Document = Dict[str, Any]
+
+APPLY = "application/apply-patch+yaml"
+MERGE = "application/merge-patch+json"
+JSON = "application/json"
+# What an API server answers while it, or its etcd, is not up yet or has too much to do.
+NOT_NOW = (429, 500, 502, 503, 504)
+RESTING = 0.25
+
+
+class Unreachable(HostError):
+    """Nothing that speaks for a cluster answers: it doesn't run (yet), or this host was never one of its control planes."""
+
+
+class Refused(Exception):
+    """The API understood and said no: `status` is HTTP's, `message` its own words."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status, self.message = status, message
+
+
+class Resource(NamedTuple):
+    """Where the objects of a kind are: the API's path, the plural name in it, and whether they live in namespaces."""
+
+    base: str
+    plural: str
+    namespaced: bool
+
+    def path(self, namespace: str = "", name: str = "") -> str:
+        parts = [self.base]
+        if self.namespaced and namespace:
+            parts += ["namespaces", urllib.parse.quote(namespace)]
+        parts.append(self.plural)
+        return "/".join(parts + ([urllib.parse.quote(name)] if name else []))
+
+
+class API:
+    """One connection to one API server.
+
+    `server` is its URL; the others are paths on this host. A request that finds it not ready is repeated for `patience`
+    seconds, counted for each request, then Unreachable says what was seen last.
+    """
+
+    def __init__(self, server: str, authority: str, certificate: str, key: str, *, patience: float = 60) -> None:
+        self.server, self.patience = server, patience
+        for path in (authority, certificate, key):
+            if not os.path.exists(path):
+                raise Unreachable(f"{path} is not on this host: the control plane is not installed here")
+        context = ssl.create_default_context(cafile=authority)
+        context.load_cert_chain(certificate, key)
+        self._connection = http.client.HTTPSConnection(
+            urllib.parse.urlsplit(server).netloc, timeout=15, context=context
+        )
+        self._resources: Dict[str, Dict[str, Resource]] = {}
+
+    def get(self, path: str) -> Optional[Document]:
+        """The document at `path`, None where there is none."""
+        try:
+            return self.request("GET", path)
+        except Refused as refusal:
+            if refusal.status == 404:
+                return None
+            raise
+
+    def request(self, method: str, path: str, body: Optional[Document] = None, kind: str = JSON) -> Document:
+        """The API's answer. Raises Refused on a status from 400 on that doesn't pass, Unreachable where nothing answers."""
+        deadline = time.monotonic() + self.patience
+        while True:
+            late = time.monotonic() >= deadline
+            try:
+                status, answer = self._ask(method, path, body, kind)
+                if status < 400:
+                    return answer
+                if late or status not in NOT_NOW:
+                    raise Refused(status, str(answer.get("message") or f"HTTP status {status}"))
+            except (OSError, http.client.HTTPException) as error:
+                self._connection.close()
+                if isinstance(error, ssl.SSLCertVerificationError):
+                    raise HostError(
+                        f"{self.server} is not the API server it should be: {error.verify_message}"
+                    ) from None
+                if late:
+                    raise Unreachable(
+                        f"the API server at {self.server} did not answer within {self.patience:.0f} s:"
+                        f" {error or type(error).__name__} (on this host: systemctl status kube-apiserver etcd)"
+                    ) from None
+            time.sleep(RESTING)
+
+    def _ask(self, method: str, path: str, body: Optional[Document], kind: str) -> Any:
+        data = None if body is None else json.dumps(body).encode()
+        self._connection.request(method, path, data, {"Content-Type": kind, "Accept": JSON})
+        response = self._connection.getresponse()
+        text = response.read()
+        try:
+            return response.status, json.loads(text or b"{}")
+        except ValueError:
+            return response.status, {"message": text[-500:].decode(errors="replace")}
+
+    def resource(self, version: str, kind: str, *, fresh: bool = False) -> Optional[Resource]:
+        """Where objects of `kind` in apiVersion `version` are; None if the API knows no such kind. Remembered, unless `fresh`."""
+        if fresh or version not in self._resources:
+            base = f"/apis/{version}" if "/" in version else f"/api/{version}"
+            found = self.get(base) or {"resources": []}
+            self._resources[version] = {
+                item["kind"]: Resource(base, item["name"], bool(item["namespaced"]))
+                for item in found["resources"]
+                if "/" not in item["name"]
+            }
+        return self._resources[version].get(kind)

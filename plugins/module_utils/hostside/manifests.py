@@ -1,0 +1,203 @@
+"""Server-side apply of Kubernetes objects and of the nodes' labels and taints, run on a control plane.
+
+spec: server, authority, certificate, key (paths on the host), check, patience (seconds)
+    objects  [{object, place}], `place` being where it was written, for errors
+    nodes    {name: {labels: {name: value}, taints: [{key, value, effect}]}}
+Returns {changes: [{action, what, place, before, after}], answered}; `before` and `after` are documents without what the API
+adds by itself, secrets masked. With `check` nothing is touched, and where no cluster answers (yet) everything is to be created.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any, Dict, List, Optional, Tuple
+
+from . import nodes
+from .api import API, APPLY, Document, Refused, Resource, Unreachable
+from .errors import HostError
+
+MANAGER = "kubeinstall"
+# Others are refused while these are missing; among themselves, and all the rest, stay in the order they are written in.
+FIRST = ("Namespace", "CustomResourceDefinition", "PriorityClass", "ServiceAccount")
+# Set by the API for its own use: they differ without anyone having asked for a difference.
+VOLATILE = ("managedFields", "resourceVersion", "generation", "uid", "creationTimestamp", "selfLink")
+LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
+MASK = "(kept secret)"
+SETTLING = (
+    15  # seconds in which controllers make what an object just created needs (a CRD's API, a default service account)
+)
+CHECK_PATIENCE = 2
+
+
+def main(spec: Dict[str, Any]) -> Dict[str, Any]:
+    check = bool(spec["check"])
+    items = in_order(spec["objects"])
+    try:
+        patience = CHECK_PATIENCE if check else spec["patience"]
+        api = API(spec["server"], spec["authority"], spec["certificate"], spec["key"], patience=patience)
+        api.request("GET", "/version")
+    except Unreachable:
+        if not check:
+            raise
+        return {"changes": _all_new(items, spec["nodes"]), "answered": False}
+    application = Application(api, check)
+    changes = [change for item in items if (change := application.settle(item))]
+    for name, wanted in spec["nodes"].items():
+        change = nodes.settle(api, name, wanted, check=check, patience=spec["patience"], manager=MANAGER)
+        changes += [change] if change else []
+    return {"changes": changes, "answered": True}
+
+
+def in_order(items: List[Dict[str, Any]]) -> List[Dict[str, Any]]:
+    """What others need comes first; the rest as written."""
+
+    def rank(item: Dict[str, Any]) -> int:
+        kind = item["object"].get("kind")
+        return FIRST.index(kind) if kind in FIRST else len(FIRST)
+
+    return sorted(items, key=rank)
+
+
+def title(document: Document) -> str:
+    """`Kind namespace/name`, as it is shown."""
+    metadata = document["metadata"]
+    name = f"{metadata['namespace']}/{metadata['name']}" if metadata.get("namespace") else metadata["name"]
+    return f"{document['kind']} {name}"
+
+
+def _all_new(items: List[Dict[str, Any]], wanted_nodes: Dict[str, Any]) -> List[Dict[str, Any]]:
+    changes = [_change("create", item, None, item["object"]) for item in items]
+    for name, wanted in wanted_nodes.items():
+        change = nodes.difference(name, None, wanted)
+        changes += [change] if change else []
+    return changes
+
+
+def _change(action: str, item: Dict[str, Any], before: Optional[Document], after: Document) -> Dict[str, Any]:
+    shown_before, shown_after = masked(before, after)
+    return {
+        "action": action,
+        "what": title(item["object"]),
+        "place": item["place"],
+        "before": shown_before,
+        "after": shown_after,
+    }
+
+
+def masked(before: Optional[Document], after: Document) -> Tuple[Optional[Document], Document]:
+    """Both without the values of Secrets; one that differs from before is told by its mask."""
+    if after.get("kind") != "Secret":
+        return before, after
+    old = {**(before or {}).get("data", {}), **(before or {}).get("stringData", {})}
+
+    def mask(document: Document) -> Document:
+        shown = dict(document)
+        for field in ("data", "stringData"):
+            if field in document:
+                shown[field] = {
+                    name: MASK if before is None or old.get(name) == value else f"{MASK}: another value"
+                    for name, value in (document[field] or {}).items()
+                }
+        return shown
+
+    return (None if before is None else mask(before)), mask(after)
+
+
+def clean(document: Document) -> Document:
+    """The document without what the API and its controllers keep in it for themselves."""
+    metadata = {name: value for name, value in document["metadata"].items() if name not in VOLATILE}
+    annotations = {name: value for name, value in metadata.pop("annotations", {}).items() if name != LAST_APPLIED}
+    if annotations:
+        metadata["annotations"] = annotations
+    return {**{name: value for name, value in document.items() if name != "status"}, "metadata": metadata}
+
+
+class Application:
+    """Applies objects one after another; in check mode it remembers what an apply would have made by then."""
+
+    def __init__(self, api: API, check: bool) -> None:
+        self.api, self.check = api, check
+        self._promised_namespaces: List[str] = []
+        self._promised_kinds: List[Tuple[str, str]] = []
+
+    def settle(self, item: Dict[str, Any]) -> Optional[Dict[str, Any]]:
+        """Make one object so. Its change, or None where nothing differs. Raises HostError with the object and its place."""
+        try:
+            return self._settle(item)
+        except Refused as refusal:
+            raise HostError(
+                f"{title(item['object'])} ({item['place']}): the API refuses it: {refusal.message}"
+            ) from None
+
+    def _settle(self, item: Dict[str, Any]) -> Optional[Dict[str, Any]]:
+        wanted = item["object"]
+        if self.check and self._depends_on_a_promise(wanted):
+            return _change("create", item, None, wanted)
+        resource = self._resource(item)
+        wanted = self._placed(wanted, resource)
+        item = {**item, "object": wanted}
+        path = resource.path(wanted["metadata"].get("namespace", ""), wanted["metadata"]["name"])
+        before = self.api.get(path)
+        after = self._apply(path, wanted)
+        self._remember(wanted, before)
+        if before is None:
+            return _change("create", item, None, wanted)
+        if before["metadata"].get("resourceVersion") == after["metadata"].get("resourceVersion"):
+            return None
+        old, new = clean(before), clean(after)
+        return None if old == new else _change("change", item, old, new)
+
+    def _depends_on_a_promise(self, wanted: Document) -> bool:
+        kind = (str(wanted["apiVersion"]), str(wanted["kind"]))
+        return kind in self._promised_kinds or wanted["metadata"].get("namespace") in self._promised_namespaces
+
+    def _remember(self, wanted: Document, before: Optional[Document]) -> None:
+        if before is not None:
+            return
+        if wanted["kind"] == "Namespace" and self.check:
+            self._promised_namespaces.append(wanted["metadata"]["name"])
+        if wanted["kind"] == "CustomResourceDefinition":
+            spec = wanted["spec"]
+            served = [
+                f"{spec['group']}/{version['name']}" for version in spec["versions"] if version.get("served", True)
+            ]
+            self._promised_kinds += [(version, spec["names"]["kind"]) for version in served]
+
+    def _resource(self, item: Dict[str, Any]) -> Resource:
+        version, kind = str(item["object"]["apiVersion"]), str(item["object"]["kind"])
+        resource = self.api.resource(version, kind)
+        deadline = time.monotonic() + (SETTLING if (version, kind) in self._promised_kinds else 0)
+        while resource is None:
+            if time.monotonic() >= deadline:
+                raise Refused(
+                    404, f"this cluster knows no kind {kind} in {version}; its definition has to come with it"
+                )
+            time.sleep(0.1)
+            resource = self.api.resource(version, kind, fresh=True)
+        return resource
+
+    @staticmethod
+    def _placed(wanted: Document, resource: Resource) -> Document:
+        if resource.namespaced and not wanted["metadata"].get("namespace"):
+            return {**wanted, "metadata": {**wanted["metadata"], "namespace": "default"}}
+        if not resource.namespaced and wanted["metadata"].get("namespace"):
+            raise Refused(400, f"a {wanted['kind']} lives in no namespace, and this one names one")
+        return wanted
+
+    def _apply(self, path: str, wanted: Document) -> Document:
+        query = f"?fieldManager={MANAGER}&force=true" + ("&dryRun=All" if self.check else "")
+        deadline = time.monotonic() + SETTLING
+        while True:
+            try:
+                return self.api.request("PATCH", path + query, wanted, APPLY)
+            except Refused as refusal:
+                if not _passes(refusal) or time.monotonic() >= deadline:
+                    raise
+            time.sleep(0.1)
+
+
+def _passes(refusal: Refused) -> bool:
+    """A pod in a namespace just made is refused until its service account is there; a concurrent writer is met again."""
+    return refusal.status == 409 or (
+        refusal.status == 403 and "serviceaccount" in refusal.message and "not found" in refusal.message
+    )

@@ -1,0 +1,27 @@
+# The task runs in plugins/action/formed.py, on the controller; this file is its documentation.
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: formed
+short_description: Remember that a cluster was formed
+description:
+  - Leaves a mark in the PKI directory once every etcd member has answered. A member that then has no data is never started
+    as if the cluster were new, and a missing authority is never made anew.
+version_added: 0.1.0
+author: The kubeinstall developers
+options:
+  pki_directory: {description: The cluster's PKI directory on the controller., type: path, required: true}
+  members: {description: Names of the etcd members the cluster was formed of., type: list, elements: str, required: true}
+attributes:
+  check_mode: {description: Leaves no mark., support: full}
+"""
+
+EXAMPLES = r"""
+- name: Remember that the cluster was formed
+  kubeinstall.cluster.formed:
+    pki_directory: "{{ kubeinstall_pki_directory }}"
+    members: "{{ etcd_members.keys() | list }}"
+  run_once: true
+"""
+
+RETURN = ""

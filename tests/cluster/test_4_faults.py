@@ -1,0 +1,88 @@
+"""Faults: killed runs, drift by hand, reboots. The next run, or none, makes it whole."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from kubeinstall import lab as labs
+from tests.cluster.conftest import INVENTORY, Cluster, eventually
+from tests.cluster.test_2_install import recap
+
+# Stands before the real one on the PATH, and kills the run at the moment it is about to restart the service.
+ASSASSIN = r"""#!/bin/sh
+case "$*" in *"restart kube-scheduler.service"*) kill -9 $PPID; exit 1;; esac
+exec /usr/bin/systemctl "$@"
+"""
+
+
+def test_drift_by_hand_is_seen_and_repaired(cluster: Cluster) -> None:
+    name = cluster.nodes[0]
+    cluster.sh(name, "echo '# by hand' >> /var/lib/kubelet/config.yaml; chmod 0666 /etc/kubernetes/pki/ca.crt")
+    cluster.sh(name, "systemctl stop kube-proxy; rm /usr/local/bin/kubelet /etc/cni/net.d/*")
+    foreseen = cluster.apply("--check", "--diff")
+    assert "-# by hand" in foreseen
+    assert "start kube-proxy.service: it is not running" in foreseen
+    assert "/usr/local/bin/kubelet" in foreseen
+    cluster.apply()
+    assert cluster.host(name).service("kube-proxy").is_running
+    assert {counts["changed"] for counts in recap(cluster.playbook("site", "--check")).values()} == {0}
+    cluster.command("verify", "-i", INVENTORY)
+
+
+def test_a_run_killed_between_a_write_and_a_restart_is_repaired_by_the_next(cluster: Cluster) -> None:
+    name = cluster.control_plane[0]
+    change = ("-e", json.dumps({"kube_scheduler_extra_arguments": {"v": "3"}}))
+    running = "tr '\\0' ' ' < /proc/$(systemctl show -P MainPID kube-scheduler)/cmdline"
+    cluster.sh(name, f"cat > /usr/local/sbin/systemctl <<'EOF'\n{ASSASSIN}EOF\nchmod +x /usr/local/sbin/systemctl")
+    try:
+        cluster.playbook("kube_scheduler", *change, code=2)
+    finally:
+        cluster.sh(name, "rm /usr/local/sbin/systemctl")
+    assert "--v=3" in cluster.sh(name, "cat /etc/systemd/system/kube-scheduler.service")
+    assert "--v=3" not in cluster.sh(name, running)
+    # Every file is right, the service runs: that it runs from other inputs has to be found out.
+    assert "restart kube-scheduler.service" in cluster.playbook("kube_scheduler", "--check", "--diff", *change)
+    cluster.playbook("kube_scheduler", *change)
+    assert "--v=3" in cluster.sh(name, running)
+    assert {counts["changed"] for counts in recap(cluster.playbook("kube_scheduler", *change)).values()} == {0}
+    cluster.playbook("kube_scheduler")
+    assert "--v=3" not in cluster.sh(name, running)
+
+
+def test_a_setting_the_service_refuses_fails_the_run_with_its_own_words(cluster: Cluster) -> None:
+    wrong = ("-e", json.dumps({"kube_scheduler_extra_arguments": {"no-such-flag": "1"}}))
+    text = cluster.playbook("kube_scheduler", *wrong, code=2)
+    assert "unknown flag: --no-such-flag" in text
+    cluster.playbook("kube_scheduler")
+    assert cluster.host(cluster.control_plane[0]).service("kube-scheduler").is_running
+
+
+@pytest.mark.parametrize("part", ["node", "control plane"])
+def test_a_host_that_reboots_comes_back_by_itself(cluster: Cluster, part: str) -> None:
+    name = cluster.nodes[1] if part == "node" else cluster.control_plane[0]
+    labs.reboot(name)
+
+    def whole() -> bool:
+        return all(cluster.host(name).service(unit).is_running for unit in cluster.units(name))
+
+    eventually(whole, what=f"all services of {name} run")
+    eventually(lambda: "Ready" in cluster.kubectl("get", "node", name, "--no-headers").split(), what=f"{name} is Ready")
+    cluster.command("verify", "-i", INVENTORY)
+    assert {counts["changed"] for counts in recap(cluster.playbook("site")).values()} == {0}
+
+
+def test_an_authority_that_is_gone_is_never_made_anew(cluster: Cluster) -> None:
+    pki = INVENTORY / ".kubeinstall" / "pki"
+    aside = pki.with_name("pki-aside")
+    pki.rename(aside)
+    try:
+        said = cluster.apply(code=None)
+        assert not (pki / "kubernetes" / "ca.key").exists()
+    finally:
+        if pki.exists():
+            pki.rename(pki.with_name("pki-wrong"))
+        aside.rename(pki)
+    assert "authority" in said
+    assert {counts["changed"] for counts in recap(cluster.playbook("site")).values()} == {0}
