@@ -69,7 +69,7 @@ def list_components(architecture: Architecture = None) -> None:
     rows = list(_rows(store, architecture or machine_architecture()))
     if not console.is_terminal:
         for row in rows:
-            console.print("\t".join(row), soft_wrap=True, markup=False, highlight=False)
+            typer.echo("\t".join(row))
         return
     table = Table("Component", "Version", "Default", "Architecture", "In the cache", "To be had from", box=None)
     for row in rows:

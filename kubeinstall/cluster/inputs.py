@@ -42,7 +42,10 @@ class HostInput(BaseModel):
 
 
 class Inputs(BaseModel):
-    """An inventory: our hosts in its order, the members of all its groups, and the rendered defaults (cluster_…)."""
+    """An inventory: our hosts, the members of all its groups, and the rendered defaults (cluster_…).
+
+    `said` is what Ansible found odd while reading it.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -50,6 +53,7 @@ class Inputs(BaseModel):
     groups: Mapping[str, tuple[str, ...]]
     hosts: tuple[HostInput, ...]
     defaults: Mapping[str, Any] = Field(default_factory=dict)
+    said: tuple[str, ...] = ()
 
     def members(self, *groups: str) -> tuple[HostInput, ...]:
         """The hosts of these groups, each once, in the inventory's order of the groups."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import yaml
 from ansible import constants
 from ansible._internal._datatag._tags import Origin
 from ansible.errors import AnsibleError
+from ansible.inventory import manager as manager_module
 from ansible.inventory.manager import InventoryManager
 from ansible.parsing.dataloader import DataLoader
 from ansible.plugins.loader import init_plugin_loader
@@ -61,16 +63,20 @@ def load(path: Path, known: Known) -> Inputs:
     loader = DataLoader()
     try:
         _unlock(loader)
-        manager = InventoryManager(loader, sources=[str(path)])
-        hostvars = HostVars(manager, VariableManager(loader, manager), loader)
-        groups = {name: tuple(members) for name, members in manager.get_groups_dict().items()}
+        with _unprinted() as said:
+            manager = InventoryManager(loader, sources=[str(path)])
         if not manager.hosts:
             raise InputError(
-                "the inventory names no host", where=str(path), remedy="see inventory/example for what it looks like"
+                f"the inventory names no host{': ' if said else ''}{'; '.join(said)}",
+                where=str(path),
+                remedy="inventory/example shows what it looks like",
             )
-        return gather(groups, host_variables(hostvars, groups, loader), known, _directory(path))
+        hostvars = HostVars(manager, VariableManager(loader, manager), loader)
+        groups = {name: tuple(members) for name, members in manager.get_groups_dict().items()}
+        inputs = gather(groups, host_variables(hostvars, groups, loader), known, _directory(path))
     except AnsibleError as error:
         raise InputError(_sentence(error), where=str(path)) from error
+    return inputs.model_copy(update={"said": tuple(said)})
 
 
 def host_variables(hostvars: HostVars, groups: Mapping[str, Sequence[str]], loader: DataLoader) -> dict[str, HostVariables]:
@@ -150,7 +156,7 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _sentence(error: BaseException) -> str:
+def _sentence(error: BaseException | str) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[0] if lines else type(error).__name__
 
@@ -221,8 +227,30 @@ def _unlock(loader: DataLoader) -> None:
         )
 
 
+@contextmanager
+def _unprinted() -> Iterator[list[str]]:
+    """What Ansible would print of a source that it cannot read becomes part of our own answer."""
+    said: list[str] = []
+
+    class Display:
+        def warning(self, msg: str, *_: object, **__: object) -> None:
+            if "is available" not in msg and "as an inventory source" not in msg:
+                said.append(_sentence(msg))
+
+        def error_as_warning(self, exception: BaseException, **_: object) -> None:
+            said.append(_sentence(exception))
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(printing, name)
+
+    printing = manager_module.display
+    manager_module.display = Display()
+    try:
+        yield said
+    finally:
+        manager_module.display = printing
+
+
 @functools.cache
 def _initialise() -> None:
     init_plugin_loader()
-    # A source that no plugin can read is an error here.
-    constants.INVENTORY_ANY_UNPARSED_IS_FAILED = True

@@ -21,6 +21,8 @@ __all__ = ["Toolchain", "build", "find_toolchain", "modules_folder"]
 
 # The compiler's last words in an error: enough for the message and its context.
 LAST_LINES = 15
+# What `go list` is made to say of each package: to be compiled, or compiled before.
+STALE, FRESH = "stale", "fresh"
 # What a build gives away, so that the machine stays usable: a wait is expected here anyway.
 NICENESS = "10"
 INSTALL_GO = 'install Go {needed} or later, or `pip install "kubeinstall[build]"`'
@@ -131,12 +133,19 @@ class _Go:
         """How many packages there are to compile; downloads the modules they come from on the way."""
         listed = 0
         fetched = 0
-        arguments = ["list", "-deps", "-f", "{{if .Stale}}stale{{else}}built{{end}}", *flags, *packages]
+        arguments = [
+            "list",
+            "-deps",
+            "-f",
+            f"{{{{if .Stale}}}}{STALE}{{{{else}}}}{FRESH}{{{{end}}}}",
+            *flags,
+            *packages,
+        ]
         for line in self._lines(arguments, "the modules could not be had"):
             if line.startswith("go: downloading"):
                 fetched += 1
                 self.progress.step(f"{self.component}: modules", fetched, None, "modules")
-            listed += line == "stale"
+            listed += line == STALE
         if fetched:
             self.progress.step(f"{self.component}: modules", fetched, fetched, "modules")
         return listed
@@ -157,11 +166,12 @@ class _Go:
         last: deque[str] = deque(maxlen=LAST_LINES)
         with _running([*nice, self.go, *arguments], self.folder, self.environment) as process:
             assert process.stdout is not None  # noqa: S101 - asked for with PIPE
-            for line in process.stdout:
-                last.append(line.rstrip())
-                yield last[-1]
+            for line in map(str.rstrip, process.stdout):
+                if line not in (STALE, FRESH):
+                    last.append(line)
+                yield line
         if process.returncode:
-            words = "\n  ".join(line for line in last if line not in ("stale", "built"))
+            words = "\n  ".join(last)
             raise ComponentError(
                 f"building {self.component}: {failure} (go {arguments[0]} ended with {process.returncode})\n  {words}",
                 remedy=f"it needs {self.needs}" if self.needs and arguments[0] == "build" else "",

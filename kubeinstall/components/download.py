@@ -110,7 +110,7 @@ def _receive_once(client: httpx.Client, url: str, part: Path, label: str, progre
         total = have + int(length) if length else None
         with part.open("ab" if have else "wb") as target:
             progress.step(label, have, total, "bytes")
-            for block in response.iter_raw(CHUNK):
+            for block in response.iter_raw():
                 target.write(block)
                 have += len(block)
                 progress.step(label, have, total, "bytes")

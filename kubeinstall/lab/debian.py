@@ -105,8 +105,8 @@ def root_tree(
 ) -> None:
     """Make a Debian 12 tree with `packages` from the machine's own sources, and write its tar to `target`.
 
-    Without a target the tree is only for its hooks: shell commands run at the end, with the tree's folder as `$1`. Takes
-    half a minute to a minute. Raises LabError with mmdebstrap's last lines.
+    Without a target the tree is only for its hooks: shell commands run at the end, with the tree's folder as `$1`.
+    Takes half a minute to a minute. Raises LabError with mmdebstrap's last lines.
     """
     if not shutil.which("mmdebstrap") or not _KEYRING.exists():
         install_packages("a maker of Debian trees", ["mmdebstrap", "debian-archive-keyring"], say)

@@ -22,6 +22,8 @@ _NODE_BYTES = 450 * 1024**2
 
 # systemd, the container engine and kubelet hold some twenty on one host, and pods theirs.
 _INOTIFY_INSTANCES = 64
+# Raised once, and enough for a lab that grows.
+_INOTIFY_AT_ONCE = 1024
 
 # Prints each module whose work the kernel refuses. A kernel that can load them by itself does so at the first use;
 # br_netfilter is the one that nothing asks for by name.
@@ -74,7 +76,7 @@ def prepare_kernel(engine: Engine, host: str, all_hosts: int, say: Say) -> None:
     limit = Path("/proc/sys/fs/inotify/max_user_instances")
     needed = _INOTIFY_INSTANCES * (all_hosts + 1)
     if int(limit.read_text()) < needed:
-        setting = f"fs.inotify.max_user_instances={needed}"
+        setting = f"fs.inotify.max_user_instances={max(needed, _INOTIFY_AT_ONCE)}"
         # The limit is for each user of the machine, and the hosts of all labs together are one user.
         enlarge = as_root(["sysctl", "-qw", setting])
         if enlarge and subprocess.run(enlarge, capture_output=True).returncode == 0:

@@ -88,20 +88,20 @@ class ActionModule(ActionBase):
 
     def _refuse_another_cluster(self, found: Result) -> None:
         path = authority_of_another_cluster(found["changes"], self._args)
-        if path:
+        if path and self._pki:
+            what = "lacks the authority of" if self._shared.missing else "holds another authority than"
             raise AnsibleActionFail(
-                f"{path} on this host is another authority's than the one in {self._pki.directory if self._pki else '?'}:"
-                " the host carries another cluster, or the PKI directory is not this cluster's."
-                " Nothing was changed. Restore the PKI directory, or reset the host first."
+                f"{self._pki.directory} {what} the cluster this host carries ({path}). Nothing was changed and no new"
+                " authority was made. Restore the PKI directory, or reset the host if it is to leave its cluster."
             )
 
     def _refuse_second_bootstrap(self, found: Result) -> None:
         formed = self._pki.formed if self._pki else None
         if formed and found["bootstraps"]:
             raise AnsibleActionFail(
-                f"{found['bootstraps'][0]} is not on this host, though the cluster was formed"
-                f" ({formed.get('at', 'at an unknown time')}): starting {self._args['name']} without its data would begin a"
-                " second, empty cluster. Nothing was changed. Bring the data back, or reset the hosts to begin anew."
+                f"{found['bootstraps'][0]} is not on this host, though the cluster was formed ({formed.get('at')}):"
+                f" {self._args['name']} without its data would begin a second, empty cluster. Nothing was changed."
+                " Bring the data back, or reset the hosts to begin anew."
             )
 
     def _certificates_to_renew(self, found: Result) -> dict[str, list[Result]]:

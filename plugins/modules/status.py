@@ -5,8 +5,8 @@ DOCUMENTATION = r"""
 module: status
 short_description: Tell how the components on a host fare
 description:
-  - Reads the records that M(kubeinstall.cluster.component) leaves in /var/lib/kubeinstall and the state of their systemd
-    units. With O(server), also the nodes that the API knows. Touches nothing.
+  - Reads the records that M(kubeinstall.cluster.component) leaves in /var/lib/kubeinstall, and the state of their
+    systemd units. With O(server), also the nodes that the API knows. Touches nothing.
 version_added: 0.1.0
 author: The kubeinstall developers
 options:

@@ -33,8 +33,8 @@ d = "/var/tmp/kubeinstall-%d" % os.geteuid()
 try: os.mkdir(d, 0o700)
 except FileExistsError: pass
 s = os.lstat(d)
-if s.st_uid != os.geteuid() or not os.path.isdir(d) or os.path.islink(d): sys.exit(d + " belongs to somebody else:
-remove it")
+if s.st_uid != os.geteuid() or not os.path.isdir(d) or os.path.islink(d):
+    sys.exit(d + " belongs to somebody else: remove it")
 """
 RECEIVE = (
     PREPARE

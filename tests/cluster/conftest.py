@@ -94,7 +94,7 @@ class Cluster:
         return testinfra.get_host(
             f"ssh://root@{self.addresses[name]}",
             ssh_identity_file=str(ssh / "id_ed25519"),
-            ssh_extra_args=f"-o UserKnownHostsFile={ssh / 'known_hosts'} -o StrictHostKeyChecking=yes -o IdentitiesOnly=yes",
+            ssh_extra_args=f"-o UserKnownHostsFile={ssh / 'known_hosts'} -o IdentitiesOnly=yes",
         )
 
     def sh(self, name: str, command: str) -> str:

@@ -86,7 +86,7 @@ def test_a_host_that_cannot_serve_is_refused_by_preflight(
         assert "python3" in said
     elif ailment == "clock":
         pytest.skip(
-            "lab hosts share the machine's clock, so a clock that is off can't be had here; tests/unit hold the sentence"
+            "lab hosts share the machine's clock: one that is off can't be had here; tests/unit hold the sentence"
         )
     else:
         inventory = bad_inventory(lab, tmp_path)

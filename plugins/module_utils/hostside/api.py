@@ -1,4 +1,4 @@
-"""A client of the Kubernetes API, with a client certificate: requests, discovery, and patience while the API comes up."""
+"""A client of the Kubernetes API, with a client certificate: requests, discovery, patience while it comes up."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ NOT_NOW = (429, 500, 502, 503, 504)
 RESTING = 0.25
 
 
-class Unreachable(HostError):
-    """Nothing that speaks for a cluster answers: it doesn't run (yet), or this host was never one of its control planes."""
+class UnreachableError(HostError):
+    """Nothing that speaks for a cluster answers: it doesn't run (yet), or this is no control plane."""
 
 
-class Refused(Exception):
+class RefusedError(Exception):
     """The API understood and said no: `status` is HTTP's, `message` its own words."""
 
     def __init__(self, status: int, message: str) -> None:
@@ -53,14 +53,14 @@ class API:
     """One connection to one API server.
 
     `server` is its URL; the others are paths on this host. A request that finds it not ready is repeated for `patience`
-    seconds, counted for each request, then Unreachable says what was seen last.
+    seconds, counted for each request, then UnreachableError says what was seen last.
     """
 
     def __init__(self, server: str, authority: str, certificate: str, key: str, *, patience: float = 60) -> None:
         self.server, self.patience = server, patience
         for path in (authority, certificate, key):
             if not os.path.exists(path):
-                raise Unreachable(f"{path} is not on this host: the control plane is not installed here")
+                raise UnreachableError(f"{path} is not on this host: the control plane is not installed here")
         context = ssl.create_default_context(cafile=authority)
         context.load_cert_chain(certificate, key)
         self._connection = http.client.HTTPSConnection(
@@ -72,13 +72,13 @@ class API:
         """The document at `path`, None where there is none."""
         try:
             return self.request("GET", path)
-        except Refused as refusal:
+        except RefusedError as refusal:
             if refusal.status == 404:
                 return None
             raise
 
     def request(self, method: str, path: str, body: Optional[Document] = None, kind: str = JSON) -> Document:
-        """The API's answer. Raises Refused on a status from 400 on that doesn't pass, Unreachable where nothing answers."""
+        """The API's answer. Raises RefusedError when it says no for good, UnreachableError where nothing answers."""
         deadline = time.monotonic() + self.patience
         while True:
             late = time.monotonic() >= deadline
@@ -87,7 +87,7 @@ class API:
                 if status < 400:
                     return answer
                 if late or status not in NOT_NOW:
-                    raise Refused(status, str(answer.get("message") or f"HTTP status {status}"))
+                    raise RefusedError(status, str(answer.get("message") or f"HTTP status {status}"))
             except (OSError, http.client.HTTPException) as error:
                 self._connection.close()
                 if isinstance(error, ssl.SSLCertVerificationError):
@@ -95,7 +95,7 @@ class API:
                         f"{self.server} is not the API server it should be: {error.verify_message}"
                     ) from None
                 if late:
-                    raise Unreachable(
+                    raise UnreachableError(
                         f"the API server at {self.server} did not answer within {self.patience:.0f} s:"
                         f" {error or type(error).__name__} (on this host: systemctl status kube-apiserver etcd)"
                     ) from None
@@ -112,7 +112,7 @@ class API:
             return response.status, {"message": text[-500:].decode(errors="replace")}
 
     def resource(self, version: str, kind: str, *, fresh: bool = False) -> Optional[Resource]:
-        """Where objects of `kind` in apiVersion `version` are; None if the API knows no such kind. Remembered, unless `fresh`."""
+        """Where objects of `kind` in apiVersion `version` are; None if there is no such kind. `fresh` asks again."""
         if fresh or version not in self._resources:
             base = f"/apis/{version}" if "/" in version else f"/api/{version}"
             found = self.get(base) or {"resources": []}

@@ -98,5 +98,5 @@ def _run_once(item: dict[str, Any], path: str) -> None:
     if done.returncode < 0 or done.returncode in (126, 127):
         said = done.stderr.decode(errors="replace").strip()[-300:]
         raise HostError(
-            f"{item['name']} {item['version']} does not run on this host (code {done.returncode}: {said}): not installed"
+            f"{item['name']} {item['version']} does not run on this host ({done.returncode}: {said}): not installed"
         )

@@ -41,7 +41,7 @@ def read(path: str) -> str | None:
         return None
     except OSError as error:
         raise HostError(
-            f"{path} can't be read: {error.strerror}; kubeinstall keeps a file of its own there: move what is in its place"
+            f"{path} can't be read: {error.strerror}; kubeinstall keeps a file of its own there: move what is there"
         ) from None
 
 

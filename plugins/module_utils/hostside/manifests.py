@@ -3,8 +3,8 @@
 spec: server, authority, certificate, key (paths on the host), check, patience (seconds)
     objects  [{object, place}], `place` being where it was written, for errors
     nodes    {name: {labels: {name: value}, taints: [{key, value, effect}]}}
-Returns {changes: [{action, what, place, before, after}], answered}; `before` and `after` are documents without what the API
-adds by itself, secrets masked. With `check` nothing is touched, and where no cluster answers (yet) everything is to be created.
+Returns {changes: [{action, what, place, before, after}], answered}; `before` and `after` are documents without what the
+API adds by itself, secrets masked. With `check` nothing is touched; all is to be created where no cluster answers yet.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import time
 from typing import Any, Dict, List, Optional, Tuple
 
 from . import nodes
-from .api import API, APPLY, Document, Refused, Resource, Unreachable
+from .api import API, APPLY, Document, RefusedError, Resource, UnreachableError
 from .errors import HostError
 
 MANAGER = "kubeinstall"
@@ -23,9 +23,8 @@ FIRST = ("Namespace", "CustomResourceDefinition", "PriorityClass", "ServiceAccou
 VOLATILE = ("managedFields", "resourceVersion", "generation", "uid", "creationTimestamp", "selfLink")
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 MASK = "(kept secret)"
-SETTLING = (
-    15  # seconds in which controllers make what an object just created needs (a CRD's API, a default service account)
-)
+# Seconds in which controllers make what an object just created needs: a definition's API, a default service account.
+SETTLING = 15
 CHECK_PATIENCE = 2
 
 
@@ -36,7 +35,7 @@ def main(spec: Dict[str, Any]) -> Dict[str, Any]:
         patience = CHECK_PATIENCE if check else spec["patience"]
         api = API(spec["server"], spec["authority"], spec["certificate"], spec["key"], patience=patience)
         api.request("GET", "/version")
-    except Unreachable:
+    except UnreachableError:
         if not check:
             raise
         return {"changes": _all_new(items, spec["nodes"]), "answered": False}
@@ -121,10 +120,10 @@ class Application:
         self._promised_kinds: List[Tuple[str, str]] = []
 
     def settle(self, item: Dict[str, Any]) -> Optional[Dict[str, Any]]:
-        """Make one object so. Its change, or None where nothing differs. Raises HostError with the object and its place."""
+        """Make one object so. Its change, or None. Raises HostError that names the object and its place."""
         try:
             return self._settle(item)
-        except Refused as refusal:
+        except RefusedError as refusal:
             raise HostError(
                 f"{title(item['object'])} ({item['place']}): the API refuses it: {refusal.message}"
             ) from None
@@ -169,7 +168,7 @@ class Application:
         deadline = time.monotonic() + (SETTLING if (version, kind) in self._promised_kinds else 0)
         while resource is None:
             if time.monotonic() >= deadline:
-                raise Refused(
+                raise RefusedError(
                     404, f"this cluster knows no kind {kind} in {version}; its definition has to come with it"
                 )
             time.sleep(0.1)
@@ -181,7 +180,7 @@ class Application:
         if resource.namespaced and not wanted["metadata"].get("namespace"):
             return {**wanted, "metadata": {**wanted["metadata"], "namespace": "default"}}
         if not resource.namespaced and wanted["metadata"].get("namespace"):
-            raise Refused(400, f"a {wanted['kind']} lives in no namespace, and this one names one")
+            raise RefusedError(400, f"a {wanted['kind']} lives in no namespace, and this one names one")
         return wanted
 
     def _apply(self, path: str, wanted: Document) -> Document:
@@ -190,14 +189,13 @@ class Application:
         while True:
             try:
                 return self.api.request("PATCH", path + query, wanted, APPLY)
-            except Refused as refusal:
+            except RefusedError as refusal:
                 if not _passes(refusal) or time.monotonic() >= deadline:
                     raise
             time.sleep(0.1)
 
 
-def _passes(refusal: Refused) -> bool:
-    """A pod in a namespace just made is refused until its service account is there; a concurrent writer is met again."""
-    return refusal.status == 409 or (
-        refusal.status == 403 and "serviceaccount" in refusal.message and "not found" in refusal.message
-    )
+def _passes(refusal: RefusedError) -> bool:
+    """A pod in a namespace just made is refused until its service account is there; a concurrent write may win once."""
+    early = refusal.status == 403 and "serviceaccount" in refusal.message and "not found" in refusal.message
+    return early or refusal.status == 409

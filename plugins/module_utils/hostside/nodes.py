@@ -6,7 +6,7 @@ import json
 import time
 from typing import Any, Dict, List, Optional, Set
 
-from .api import API, APPLY, MERGE, Document, Refused
+from .api import API, APPLY, MERGE, Document, RefusedError
 from .errors import HostError
 
 # Remembers on the node which taints are ours. Labels need no such note: server-side apply keeps who owns them.
@@ -28,7 +28,7 @@ def settle(
             _set_labels(api, path, node, wanted["labels"], manager)
             if change:
                 _set_taints(api, path, wanted["taints"], manager)
-        except Refused as refusal:
+        except RefusedError as refusal:
             raise HostError(f"Node {name}: the API refuses its labels or taints: {refusal.message}") from None
     return change
 
@@ -41,7 +41,7 @@ def _registered(api: API, path: str, name: str, patience: float) -> Document:
             return node
         if time.monotonic() >= deadline:
             raise HostError(
-                f"Node {name} was not registered within {patience:.0f} s: look at kubelet on that host (journalctl -u kubelet)"
+                f"Node {name} was not registered within {patience:.0f} s: look at its kubelet (journalctl -u kubelet)"
             )
         time.sleep(0.25)
 
@@ -127,6 +127,6 @@ def _set_taints(api: API, path: str, wanted: List[Taint], manager: str) -> None:
             body = {"metadata": metadata, "spec": {"taints": taints or None}}
             api.request("PATCH", f"{path}?fieldManager={manager}", body, MERGE)
             return
-        except Refused as refusal:
+        except RefusedError as refusal:
             if refusal.status != 409 or attempt == CONFLICTS - 1:
                 raise

@@ -54,7 +54,8 @@ def components(host: Host) -> List[Dict[str, Any]]:
         one["state"] = state.get("ActiveState", "")
         one["enabled"] = state.get("UnitFileState", "") == "enabled"
         one["restarts"] = int(state.get("NRestarts") or 0)
-        one["seconds"] = round(now - int(state.get("ActiveEnterTimestampMonotonic") or 0) / 1e6, 1)
+        entered = int(state.get("ActiveEnterTimestampMonotonic") or 0) / 1e6
+        one["seconds"] = round(now - entered, 1) if entered else 0.0
     return found
 
 

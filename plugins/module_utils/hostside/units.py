@@ -9,7 +9,9 @@ from typing import Any, Iterable
 from .errors import HostError
 from .host import Host
 
-PROPERTIES = "LoadState,ActiveState,SubState,UnitFileState,InvocationID,ExecMainStartTimestampMonotonic,NRestarts,NeedDaemonReload"
+PROPERTIES = (
+    "LoadState,ActiveState,UnitFileState,InvocationID,ExecMainStartTimestampMonotonic,NRestarts,NeedDaemonReload"
+)
 
 
 def show(host: Host, unit: str) -> dict[str, str]:

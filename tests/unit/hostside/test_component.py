@@ -7,7 +7,6 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -62,14 +61,14 @@ def tree(root: Path) -> dict[str, tuple[str, int]]:
 
 
 @pytest.fixture
-def program(tmp_path: Path) -> Iterator[tuple[dict[str, Any], Path]]:
+def program(tmp_path: Path) -> tuple[dict[str, Any], Path]:
     """A delivered program: its item in the spec, and the file as it arrived."""
     delivered = tmp_path / "incoming" / "program"
     delivered.parent.mkdir()
     delivered.write_text("#!/bin/sh\necho 1.0\n")
     digest = hashlib.sha256(delivered.read_bytes()).hexdigest()
     item = {"name": "demo", "version": "1.0", "dest": "/usr/local/bin/demo", "digests": {ARCHITECTURE: digest}}
-    yield item, delivered
+    return item, delivered
 
 
 @pytest.fixture

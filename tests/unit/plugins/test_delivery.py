@@ -1,0 +1,75 @@
+"""What is sent to a host arrives whole, over a fast link and over a slow one."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import struct
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from ansible_collections.kubeinstall.cluster.plugins.plugin_utils import delivery
+
+INCOMING = Path(f"/var/tmp/kubeinstall-{os.geteuid()}")
+
+
+class SlowStream(io.BytesIO):
+    """A link of some 20 MB/s."""
+
+    def write(self, data: bytes, /) -> int:  # type: ignore[override]
+        time.sleep(len(data) / 20e6)
+        return super().write(data)
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Iterator[list[tuple[Path, str]]]:
+    """A large file that compresses well and a small one, with their digests; what arrived of them goes at the end."""
+    found = []
+    for name, content in (("large", os.urandom(1 << 10) * (20 << 10)), ("small", b"x")):
+        path = tmp_path / name
+        path.write_bytes(content)
+        found.append((path, hashlib.sha256(content).hexdigest()))
+    yield found
+    for _, digest in found:
+        (INCOMING / digest).unlink(missing_ok=True)
+    if INCOMING.exists() and not list(INCOMING.iterdir()):
+        INCOMING.rmdir()
+
+
+def receive(sent: bytes) -> subprocess.CompletedProcess[bytes]:
+    command = [sys.executable, "-I", "-S", "-c", delivery.RECEIVE]
+    return subprocess.run(command, input=sent, capture_output=True, check=False)
+
+
+def compressed_frames(sent: bytes) -> int:
+    """How many of the frames behind the header are compressed."""
+    position, count = sent.index(b"\n") + 1, 0
+    while position < len(sent):
+        (length,) = struct.unpack_from(">I", sent, position)
+        count += length >> 31
+        position += 4 + (length & 0x7FFFFFFF)
+    return count
+
+
+@pytest.mark.parametrize("stream", [io.BytesIO(), SlowStream()], ids=["fast", "slow"])
+def test_what_is_sent_arrives_whole(files: list[tuple[Path, str]], stream: io.BytesIO) -> None:
+    delivery._send(stream, files)
+    sent = stream.getvalue()
+    assert (compressed_frames(sent) > 0) == isinstance(stream, SlowStream)
+    done = receive(sent)
+    assert (done.returncode, done.stdout.decode().strip()) == (0, str(INCOMING))
+    for path, digest in files:
+        assert (INCOMING / digest).read_bytes() == path.read_bytes()
+
+
+def test_a_stream_that_breaks_off_leaves_no_file_under_its_name(files: list[tuple[Path, str]]) -> None:
+    stream = io.BytesIO()
+    delivery._send(stream, files)
+    assert receive(stream.getvalue()[: 3 << 20]).returncode != 0
+    assert not (INCOMING / files[0][1]).exists()
+    (INCOMING / f"{files[0][1]}.partial").unlink()

@@ -1,0 +1,55 @@
+"""Restarts of a living service go one host at a time, and stop at the first failure."""
+
+from __future__ import annotations
+
+import multiprocessing
+import time
+from pathlib import Path
+
+import pytest
+from ansible import constants
+from ansible.errors import AnsibleActionFail
+from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.turns import turn
+
+
+@pytest.fixture(autouse=True)
+def temporary_directory_of_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(constants, "DEFAULT_LOCAL_TMP", str(tmp_path))
+
+
+def restart(host: str, log: Path) -> None:
+    with turn("etcd", host):
+        for word in ("begins", "ends"):
+            with log.open("a") as handle:
+                handle.write(f"{host} {word}\n")
+            time.sleep(0.05)
+
+
+def test_hosts_take_turns(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    context = multiprocessing.get_context("fork")
+    workers = [context.Process(target=restart, args=(f"host{number}", log)) for number in range(4)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    lines = log.read_text().splitlines()
+    assert len(lines) == 8
+    assert all(begin.split()[0] == end.split()[0] for begin, end in zip(lines[::2], lines[1::2], strict=True))
+
+
+def test_after_a_failure_the_others_are_left_as_they_are() -> None:
+    with pytest.raises(RuntimeError), turn("etcd", "host1"):
+        raise RuntimeError
+    with (
+        pytest.raises(AnsibleActionFail, match="etcd was not restarted: host1 failed before it"),
+        turn("etcd", "host2"),
+    ):
+        pytest.fail("host2 had its turn")
+
+
+def test_another_component_has_turns_of_its_own() -> None:
+    with pytest.raises(RuntimeError), turn("etcd", "host1"):
+        raise RuntimeError
+    with turn("kubelet", "host1"):
+        pass
