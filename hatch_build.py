@@ -5,7 +5,17 @@ from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-COLLECTION = ("galaxy.yml", "meta", "playbooks", "roles", "plugins", "components", "inventory/example", "examples")
+COLLECTION = (
+    "ansible.cfg",
+    "components",
+    "examples",
+    "galaxy.yml",
+    "inventory/example",
+    "meta",
+    "playbooks",
+    "plugins",
+    "roles",
+)
 
 
 class CollectionHook(BuildHookInterface[Any]):

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from kubeinstall.errors import KubeinstallError
 
-__all__ = ["collection_root", "default_inventory", "playbook", "state_directory", "world_writable"]
+__all__ = ["collection_root", "playbook", "state_directory", "world_writable"]
 
 
 def collection_root() -> Path:
@@ -30,11 +29,6 @@ def playbook(name: str) -> Path:
         what = f"there is no playbook {name}"
         raise KubeinstallError(what, where=str(path.parent), remedy="install kubeinstall again")
     return path
-
-
-def default_inventory() -> Path:
-    """KUBEINSTALL_INVENTORY when it is set, else inventory/lab of the working directory."""
-    return Path(os.environ.get("KUBEINSTALL_INVENTORY") or "inventory/lab")
 
 
 def state_directory(inventory: Path) -> Path:

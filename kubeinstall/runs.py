@@ -7,6 +7,7 @@ when this one does, however that comes about.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import locale
 import os
@@ -26,7 +27,7 @@ from kubeinstall.events import Event, Failure, HostStats, RunResult, host_stats,
 from kubeinstall.journal import Journal
 from kubeinstall.paths import collection_root, state_directory
 
-__all__ = ["environment", "run"]
+__all__ = ["alone", "environment", "run"]
 
 # What Ansible, ssh, the component sources and the caches read; nothing else of the caller's environment goes along.
 _PASSED = frozenset(
@@ -111,6 +112,28 @@ def run(
         seconds = time.monotonic() - started
         journal.close({"status": status, "seconds": round(seconds, 3)})
     return RunResult(status, watch.stats, watch.end(status), tuple(watch.events), seconds, journal.directory)
+
+
+@contextlib.contextmanager
+def alone(inventory: Path) -> Iterator[None]:
+    """While it lasts, no other run of this user's controller changes the same cluster. Raises RunError if one does.
+
+    Two runs that restart members of one cluster side by side could take its quorum.
+    """
+    folder = state_directory(inventory)
+    folder.mkdir(mode=0o700, exist_ok=True)
+    path = folder / "run.lock"
+    with path.open("a+") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            handle.seek(0)
+            what = f"another run is at work on this cluster (process {handle.read().strip() or 'unknown'})"
+            raise RunError(what, where=str(path), remedy="wait until it has ended, or end it") from None
+        handle.truncate(0)
+        handle.write(str(os.getpid()))
+        handle.flush()
+        yield
 
 
 class _Watch:

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from kubeinstall.errors import Problem
 
-__all__ = ["CONNECTION", "ETCD", "CONTROL_PLANE", "GROUPS", "NODE", "Findings", "HostInput", "Inputs"]
+__all__ = ["CONNECTION", "CONTROL_PLANE", "ETCD", "GROUPS", "NODE", "Findings", "HostInput", "Inputs"]
 
 ETCD, CONTROL_PLANE, NODE = GROUPS = ("etcd", "control_plane", "node")
 # Variables of Ansible's that say how a host is reached.

@@ -1,4 +1,4 @@
-"""Reads an inventory as Ansible does: its own sources, variables and templates, in process. The only importer of Ansible here."""
+"""Reads an inventory as Ansible does, in process: sources, variables, templates. The only importer of Ansible here."""
 
 from __future__ import annotations
 
@@ -28,13 +28,15 @@ from kubeinstall.paths import collection_root
 __all__ = ["HostVariables", "gather", "host_variables", "load"]
 
 # Ansible's own variables, which no user sets by these names.
-MAGIC = frozenset({"environment", "group_names", "groups", "hostvars", "inventory_dir", "inventory_file", "omit", "vars"})
+MAGIC = frozenset(
+    {"environment", "group_names", "groups", "hostvars", "inventory_dir", "inventory_file", "omit", "vars"}
+)
 
 
 class HostVariables(Mapping[str, Any]):
     """A host's variables, templated when asked for.
 
-    Iterating gives what the inventory sets; the wiring and the roles' defaults can be asked for and referred to besides.
+    Iterating gives what the inventory sets; the wiring and the roles' defaults can be asked for besides.
     """
 
     def __init__(self, variables: Mapping[str, Any], beneath: Mapping[str, Any], loader: DataLoader) -> None:
@@ -79,7 +81,9 @@ def load(path: Path, known: Known) -> Inputs:
     return inputs.model_copy(update={"said": tuple(said)})
 
 
-def host_variables(hostvars: HostVars, groups: Mapping[str, Sequence[str]], loader: DataLoader) -> dict[str, HostVariables]:
+def host_variables(
+    hostvars: HostVars, groups: Mapping[str, Sequence[str]], loader: DataLoader
+) -> dict[str, HostVariables]:
     """Each host's variables over the wiring and the roles' defaults, as the roles will see them."""
     beneath = {**_beneath(loader), "hostvars": hostvars, "groups": dict(groups)}
     return {name: HostVariables(hostvars.raw_get(name), beneath, loader) for name in _ours(groups)}
@@ -89,7 +93,7 @@ def gather(
     groups: Mapping[str, Sequence[str]], hostvars: Mapping[str, Mapping[str, Any]], known: Known, directory: Path
 ) -> Inputs:
     """What there is to judge of an inventory. A template that gives nothing is noted, not raised."""
-    hosts = tuple(_host(name, hostvars[name], known, directory) for name in _ours(groups))
+    hosts = tuple(_host(name, hostvars[name], known) for name in _ours(groups))
     defaults: dict[str, Any] = {}
     for host in groups.get("control_plane", ())[:1]:
         try:
@@ -105,7 +109,7 @@ def gather(
     )
 
 
-def _host(name: str, variables: Mapping[str, Any], known: Known, directory: Path) -> HostInput:
+def _host(name: str, variables: Mapping[str, Any], known: Known) -> HostInput:
     names = {str(key): key for key in variables if key not in MAGIC}
     values: dict[str, Any] = {}
     failures: dict[str, str] = {}
@@ -115,7 +119,7 @@ def _host(name: str, variables: Mapping[str, Any], known: Known, directory: Path
                 values[variable] = _plain(variables[variable])
             except Exception as error:  # a template can raise anything
                 failures[variable] = _sentence(error)
-    places = {variable: place for variable, key in names.items() if (place := _place(key, directory))}
+    places = {variable: place for variable, key in names.items() if (place := _place(key))}
     return HostInput(name=name, values=values, names=frozenset(names), failures=failures, places=places)
 
 
@@ -132,7 +136,7 @@ def _beneath(loader: DataLoader) -> dict[str, Any]:
     return variables
 
 
-def _place(key: object, directory: Path) -> str:
+def _place(key: object) -> str:
     origin = Origin.get_tag(key)
     if origin is None or not origin.path:
         return ""
@@ -167,7 +171,7 @@ def _directory(path: Path) -> Path:
 
 
 def _check_yaml(path: Path) -> None:
-    """Ansible only warns of a file that it cannot read and goes on without it; a host listed twice is merged silently."""
+    """Ansible goes on without a file that it cannot read, and of two equal keys it takes the last."""
     directory = _directory(path)
     files = [path] if path.is_file() else [file for file in sorted(path.glob("*")) if not file.name.startswith(".")]
     for folder in ("group_vars", "host_vars"):

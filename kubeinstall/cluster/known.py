@@ -1,4 +1,4 @@
-"""What may be set in an inventory: read from the roles' defaults and argument specs and from playbooks/vars/cluster.yml."""
+"""What may be set in an inventory: read from the roles' defaults and specs and from playbooks/vars/cluster.yml."""
 
 from __future__ import annotations
 

@@ -68,6 +68,9 @@ def _alternatives(sources: tuple[str, ...]) -> str:
 
 def _wrong(name: str, value: Any, known: Input) -> Iterator[tuple[str, str]]:
     """What is wrong with a value, and the remedy, for it and for what is inside it."""
+    if value is None and known.type != "raw":
+        yield f"{name} is there without a value", "give it one, or take it out"
+        return
     if not _is(value, known.type):
         quote = known.type == "str" and isinstance(value, bool | float)
         remedy = "put it in quotes" if quote else ""
@@ -106,7 +109,9 @@ def _is(value: Any, kind: str) -> bool:
         # A quoted "false" is a text, which every template takes for true.
         return isinstance(value, bool)
     if kind == "int":
-        return (isinstance(value, int) and not isinstance(value, bool)) or (isinstance(value, str) and value.isdecimal())
+        return (isinstance(value, int) and not isinstance(value, bool)) or (
+            isinstance(value, str) and value.isdecimal()
+        )
     if kind == "float":
         return isinstance(value, int | float) and not isinstance(value, bool)
     if kind == "list":
@@ -121,7 +126,9 @@ def _check_version(name: str, value: Any, host: HostInput, known: Known, errors:
     if str(value) not in versions:
         plain = str(value).removeprefix("v")
         remedy = f"write {plain}" if plain in versions else f"known: {', '.join(versions)}"
-        errors.add(f"{name} is {str(value)!r}, which is no known version of {component}", remedy, hosts=[host], name=name)
+        errors.add(
+            f"{name} is {str(value)!r}, which is no known version of {component}", remedy, hosts=[host], name=name
+        )
 
 
 def _check_shared(inputs: Inputs, errors: Findings) -> None:

@@ -8,8 +8,9 @@ from __future__ import annotations
 import io
 import os
 import tarfile
+import weakref
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -92,8 +93,11 @@ def connect() -> Engine | None:
     Raises EngineDeniedError where a socket is there and this user may not use it.
     """
     try:
-        client = docker.DockerClient.from_env(timeout=_TIMEOUT)
-        client.ping()
+        with ExitStack() as unless_it_answers:
+            client = docker.DockerClient.from_env(timeout=_TIMEOUT)
+            unless_it_answers.callback(client.close)
+            client.ping()
+            unless_it_answers.pop_all()
     except (docker.errors.DockerException, requests.RequestException, OSError) as error:
         # The SDK wraps the operating system's refusal into a message; nothing else of it tells the two apart.
         if "Permission denied" in str(error):
@@ -111,6 +115,8 @@ class Engine:
     def __init__(self, client: docker.DockerClient) -> None:
         self._client = client
         self._api: Any = client.api
+        # Whoever asks for an engine need not think of its connections.
+        weakref.finalize(self, client.close)
 
     # -- the engine itself
 
@@ -168,6 +174,14 @@ class Engine:
             for event in self._api.load_image(stream):
                 if "error" in event:
                     raise LabError(f"the image archive {archive} could not be loaded: {event['error'].strip()}")
+
+    def remove_image(self, reference: str) -> None:
+        """Remove an image's name, and the image with its last one; one that is gone already is fine."""
+        with _explained(f"remove the image {reference}"):
+            try:
+                self._api.remove_image(reference)
+            except docker.errors.ImageNotFound:
+                return
 
     # -- networks
 

@@ -97,7 +97,7 @@ def example_images(
 ) -> Mapping[str, Path]:
     """The archives of the example's images, by reference; made at the first call, and found in the cache after it.
 
-    `progress` hears of FerretDB, which may have to be built. Where a Docker engine answers, the images of this machine's
+    `progress` hears of FerretDB, which may have to be built. Where a Docker engine answers, images of this machine's
     own architecture are loaded into it too, so that `kubeinstall image load` finds them there.
     """
     own = components.machine_architecture()

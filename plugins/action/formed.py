@@ -1,4 +1,7 @@
-"""Remembers, in the PKI directory, that the cluster was formed: from then on nothing of ours begins a second one."""
+"""Remembers, in the PKI directory, that the cluster was formed: from then on nothing of ours begins a second one.
+
+Until it is gone with all its members, and forgotten.
+"""
 
 from __future__ import annotations
 
@@ -23,13 +26,18 @@ class ActionModule(ActionBase):
         _, arguments = self.validate_argument_spec(
             argument_spec={
                 "pki_directory": {"type": "path", "required": True},
-                "members": {"type": "list", "elements": "str", "required": True},
-            }
+                "members": {"type": "list", "elements": "str"},
+                "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+            },
+            required_if=[("state", "present", ("members",))],
         )
         pki = PKI(Path(arguments["pki_directory"]))
         try:
-            changed = pki.formed is None
-            if changed and not self._task.check_mode:
+            wanted = arguments["state"] == "present"
+            changed = wanted != (pki.formed is not None)
+            if changed and not self._task.check_mode and not wanted:
+                pki.clear_formed()
+            elif changed and not self._task.check_mode:
                 pki.mark_formed(
                     {"at": datetime.now(UTC).isoformat(timespec="seconds"), "members": sorted(arguments["members"])}
                 )

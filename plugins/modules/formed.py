@@ -11,7 +11,9 @@ version_added: 0.1.0
 author: The kubeinstall developers
 options:
   pki_directory: {description: The cluster's PKI directory on the controller., type: path, required: true}
-  members: {description: Names of the etcd members the cluster was formed of., type: list, elements: str, required: true}
+  members: {description: Names of the etcd members the cluster was formed of. Needed to mark it., type: list, elements: str}
+  state: {description: "C(absent) forgets the cluster, once all its members are gone.", type: str, choices: [present, absent],
+          default: present}
 attributes:
   check_mode: {description: Leaves no mark., support: full}
 """

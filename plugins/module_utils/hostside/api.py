@@ -18,7 +18,9 @@ APPLY = "application/apply-patch+yaml"
 MERGE = "application/merge-patch+json"
 JSON = "application/json"
 # What an API server answers while it, or its etcd, is not up yet or has too much to do.
-NOT_NOW = (429, 500, 502, 503, 504)
+NOT_NOW = (429, 502, 503, 504)
+# With 500 it also answers what no patience mends, such as an unknown field: only these words in it mean later.
+LATER = ("etcdserver:", "rpc error", "timed out", "deadline exceeded", "failed calling webhook")
 RESTING = 0.25
 
 
@@ -68,6 +70,9 @@ class API:
         )
         self._resources: Dict[str, Dict[str, Resource]] = {}
 
+    def close(self) -> None:
+        self._connection.close()
+
     def get(self, path: str) -> Optional[Document]:
         """The document at `path`, None where there is none."""
         try:
@@ -86,10 +91,12 @@ class API:
                 status, answer = self._ask(method, path, body, kind)
                 if status < 400:
                     return answer
-                if late or status not in NOT_NOW:
-                    raise RefusedError(status, str(answer.get("message") or f"HTTP status {status}"))
+                message = str(answer.get("message") or f"HTTP status {status}")
+                passes = status in NOT_NOW or (status == 500 and any(words in message for words in LATER))
+                if late or not passes:
+                    raise RefusedError(status, message)
             except (OSError, http.client.HTTPException) as error:
-                self._connection.close()
+                self.close()
                 if isinstance(error, ssl.SSLCertVerificationError):
                     raise HostError(
                         f"{self.server} is not the API server it should be: {error.verify_message}"

@@ -9,6 +9,7 @@ API adds by itself, secrets masked. With `check` nothing is touched; all is to b
 
 from __future__ import annotations
 
+import contextlib
 import time
 from typing import Any, Dict, List, Optional, Tuple
 
@@ -31,19 +32,20 @@ CHECK_PATIENCE = 2
 def main(spec: Dict[str, Any]) -> Dict[str, Any]:
     check = bool(spec["check"])
     items = in_order(spec["objects"])
+    patience = CHECK_PATIENCE if check else spec["patience"]
     try:
-        patience = CHECK_PATIENCE if check else spec["patience"]
         api = API(spec["server"], spec["authority"], spec["certificate"], spec["key"], patience=patience)
-        api.request("GET", "/version")
+        with contextlib.closing(api):
+            api.request("GET", "/version")
+            application = Application(api, check)
+            changes = [change for item in items if (change := application.settle(item))]
+            for name, wanted in spec["nodes"].items():
+                change = nodes.settle(api, name, wanted, check=check, patience=spec["patience"], manager=MANAGER)
+                changes += [change] if change else []
     except UnreachableError:
         if not check:
             raise
         return {"changes": _all_new(items, spec["nodes"]), "answered": False}
-    application = Application(api, check)
-    changes = [change for item in items if (change := application.settle(item))]
-    for name, wanted in spec["nodes"].items():
-        change = nodes.settle(api, name, wanted, check=check, patience=spec["patience"], manager=MANAGER)
-        changes += [change] if change else []
     return {"changes": changes, "answered": True}
 
 
@@ -67,7 +69,7 @@ def title(document: Document) -> str:
 def _all_new(items: List[Dict[str, Any]], wanted_nodes: Dict[str, Any]) -> List[Dict[str, Any]]:
     changes = [_change("create", item, None, item["object"]) for item in items]
     for name, wanted in wanted_nodes.items():
-        change = nodes.difference(name, None, wanted)
+        change = nodes.difference(name, None, wanted, MANAGER)
         changes += [change] if change else []
     return changes
 
@@ -141,7 +143,8 @@ class Application:
         self._remember(wanted, before)
         if before is None:
             return _change("create", item, None, wanted)
-        if before["metadata"].get("resourceVersion") == after["metadata"].get("resourceVersion"):
+        # A dry run gives the version of now, whatever it would change.
+        if not self.check and before["metadata"]["resourceVersion"] == after["metadata"]["resourceVersion"]:
             return None
         old, new = clean(before), clean(after)
         return None if old == new else _change("change", item, old, new)
@@ -169,7 +172,7 @@ class Application:
         while resource is None:
             if time.monotonic() >= deadline:
                 raise RefusedError(
-                    404, f"this cluster knows no kind {kind} in {version}; its definition has to come with it"
+                    404, f"this cluster has no kind {kind} in {version}: its definition has to come with it"
                 )
             time.sleep(0.1)
             resource = self.api.resource(version, kind, fresh=True)

@@ -74,7 +74,7 @@ def nodes(host: Host, api: Dict[str, str]) -> List[Dict[str, str]]:
     table = json.loads(body)
     columns = [column["name"] for column in table["columnDefinitions"]]
     rows = [[str(cell) for cell in row["cells"]] for row in table.get("rows") or []]
-    return [dict(zip(columns, row)) for row in rows]  # noqa: B905
+    return [dict(zip(columns, row)) for row in rows]
 
 
 def _states(host: Host, names: List[str]) -> Dict[str, Dict[str, str]]:

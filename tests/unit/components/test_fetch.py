@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from kubeinstall.components import BUILD, RELEASE, Catalogue, Store, fetch
+from kubeinstall.components import BUILD, RELEASE, Catalogue, Store, download, fetch
 from kubeinstall.components.build import Toolchain
 from kubeinstall.errors import ComponentError, InputError
 
@@ -165,6 +165,19 @@ def test_an_unreachable_upstream_is_asked_once(store: Store, upstream: Upstream,
             store=Store(store.root, catalogue=Catalogue.load(tmp_path / "catalogue.yml")),
         )
     assert upstream.requests == []
+
+
+def test_an_upstream_that_accepts_and_says_nothing(
+    store: Store, upstream: Upstream, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(download, "ANSWER_SECONDS", 0.3)
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        path = tmp_path / "mute.yml"
+        text = (tmp_path / "catalogue.yml").read_text(encoding="utf-8")
+        path.write_text(text.replace(upstream.url, f"http://127.0.0.1:{mute.getsockname()[1]}"), encoding="utf-8")
+        store = Store(store.root, catalogue=Catalogue.load(path))
+        with pytest.raises(ComponentError, match=r"127\.0\.0\.1 did not answer within"):
+            fetch(["tool"], versions={}, architecture="amd64", store=store)
 
 
 def test_a_corrupt_file_is_had_again_with_a_word(store: Store, upstream: Upstream, notes: Notes) -> None:

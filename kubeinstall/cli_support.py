@@ -1,0 +1,46 @@
+"""What the modules of the command share: options, and the way to a cluster."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from kubeinstall import paths
+
+if TYPE_CHECKING:
+    from kubeinstall.cluster import Cluster
+
+__all__ = ["DEFAULT_INVENTORY", "Check", "Diff", "InventoryPath", "Limit", "load_cluster"]
+
+DEFAULT_INVENTORY = Path("inventory/lab")
+
+InventoryPath = Annotated[
+    Path,
+    typer.Option(
+        *("--inventory", "-i"),
+        metavar="PATH",
+        envvar="KUBEINSTALL_INVENTORY",
+        show_default=True,
+        help="The inventory: a file, or a folder with hosts.yml and group_vars.",
+    ),
+]
+Check = Annotated[bool, typer.Option("--check", help="Say what would change, and touch nothing.")]
+Diff = Annotated[bool, typer.Option("--diff", help="Show the differences in files; keys and tokens are masked.")]
+Limit = Annotated[
+    str, typer.Option("--limit", metavar="HOSTS", help="Only these hosts or groups, with commas between them.")
+]
+
+
+def load_cluster(inventory: Path) -> Cluster:
+    """The cluster of an inventory; InputError with all that is wrong with it."""
+    # Before Ansible is imported: what it reads in this process is then the same as in a run's own.
+    os.environ.setdefault("ANSIBLE_CONFIG", str(paths.collection_root() / "ansible.cfg"))
+    from kubeinstall.cluster import Cluster
+
+    if (folder := paths.world_writable()) is not None:
+        message = f"warning: everyone on this machine may write to {folder}, and so decide what runs on your hosts"
+        typer.echo(f"{message}; plain ansible-playbook ignores its ansible.cfg. Do: chmod o-w {folder}", err=True)
+    return Cluster.load(inventory)

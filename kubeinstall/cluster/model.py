@@ -1,0 +1,158 @@
+"""The cluster that an inventory describes: one frozen model, and every error in it at once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from ipaddress import IPv4Network
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from kubeinstall.cluster.files import check_checkout, check_manifests
+from kubeinstall.cluster.hosts import check_hosts, node_address, taints
+from kubeinstall.cluster.inputs import CONTROL_PLANE, ETCD, NODE, Findings, Inputs
+from kubeinstall.cluster.known import Known, known_inputs
+from kubeinstall.cluster.networks import check_networks
+from kubeinstall.cluster.variables import check_variables
+from kubeinstall.errors import InputError, PKIError, Problem
+from kubeinstall.pki import PKI
+
+__all__ = ["Cluster", "Host", "Taint"]
+
+
+class Taint(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+    key: str
+    value: str = ""
+    effect: str
+
+
+class Host(BaseModel):
+    """One host. `name` is its hostname and node name, `address` its IPv4 node address.
+
+    `variables` holds what the inventory sets of kubeinstall's and of Ansible's connection variables, templated.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    address: str
+    groups: tuple[str, ...]
+    labels: Mapping[str, str] = Field(default_factory=dict)
+    taints: tuple[Taint, ...] = ()
+    variables: Mapping[str, Any] = Field(default_factory=dict)
+
+
+class Cluster(BaseModel):
+    """A cluster that can be built. `warnings` are what is odd about it; `inventory` is the inventory's directory."""
+
+    model_config = ConfigDict(frozen=True)
+
+    inventory: Path
+    name: str
+    domain: str
+    kubernetes_version: str
+    pod_network: IPv4Network
+    service_network: IPv4Network
+    api_server: str
+    pki_directory: Path
+    state_directory: Path
+    hosts: tuple[Host, ...]
+    warnings: tuple[Problem, ...] = ()
+
+    @classmethod
+    def load(cls, inventory: Path | str) -> Cluster:
+        """Reads an inventory (a file or a directory) in process. Raises InputError with every problem there is."""
+        from kubeinstall.cluster.inventory import load
+
+        known = known_inputs()
+        return cls.from_inputs(load(Path(inventory), known), known)
+
+    @classmethod
+    def from_hostvars(
+        cls, groups: Mapping[str, Sequence[str]], hostvars: Mapping[str, Mapping[str, Any]], directory: Path
+    ) -> Cluster:
+        """From variables that are at hand: `hostvars` as `inventory.host_variables` makes them, by host."""
+        from kubeinstall.cluster.inventory import gather
+
+        known = known_inputs()
+        return cls.from_inputs(gather(groups, hostvars, known, directory), known)
+
+    @classmethod
+    def from_inputs(cls, inputs: Inputs, known: Known) -> Cluster:
+        """Judges what was read. Raises InputError with every problem there is."""
+        errors, warnings = Findings(inputs), Findings(inputs)
+        for said in inputs.said:
+            warnings.add(said)
+        check_variables(inputs, known, errors, warnings)
+        check_hosts(inputs, _formed(inputs, errors), errors, warnings)
+        check_networks(inputs, errors, warnings)
+        check_manifests(inputs, errors)
+        check_checkout(warnings)
+        if problems := errors.problems():
+            raise InputError(_headline(problems), problems=problems)
+        return cls._of(inputs, warnings.problems())
+
+    @classmethod
+    def _of(cls, inputs: Inputs, warnings: tuple[Problem, ...]) -> Cluster:
+        return cls(
+            inventory=inputs.directory,
+            name=inputs.cluster("cluster_name"),
+            domain=inputs.cluster("cluster_domain"),
+            kubernetes_version=str(inputs.cluster("cluster_kubernetes_version")),
+            pod_network=IPv4Network(inputs.cluster("cluster_pod_network")),
+            service_network=IPv4Network(inputs.cluster("cluster_service_network")),
+            api_server=inputs.cluster("cluster_api_server"),
+            pki_directory=Path(inputs.cluster("cluster_pki_directory")),
+            state_directory=inputs.directory / ".kubeinstall",
+            hosts=tuple(
+                Host(
+                    name=host.name,
+                    address=node_address(host),
+                    groups=tuple(
+                        group for group in (ETCD, CONTROL_PLANE, NODE) if host.name in inputs.groups.get(group, ())
+                    ),
+                    labels=host.values.get("node_labels", {}),
+                    taints=tuple(Taint.model_validate(taint) for taint in taints(host, inputs)),
+                    variables=host.values,
+                )
+                for host in inputs.hosts
+            ),
+            warnings=warnings,
+        )
+
+    @property
+    def etcd(self) -> tuple[Host, ...]:
+        return self._in(ETCD)
+
+    @property
+    def control_plane(self) -> tuple[Host, ...]:
+        return self._in(CONTROL_PLANE)
+
+    @property
+    def nodes(self) -> tuple[Host, ...]:
+        """All that run pods: the control planes, then the nodes."""
+        return self.control_plane + tuple(host for host in self._in(NODE) if CONTROL_PLANE not in host.groups)
+
+    def _in(self, group: str) -> tuple[Host, ...]:
+        return tuple(host for host in self.hosts if group in host.groups)
+
+
+def _formed(inputs: Inputs, errors: Findings) -> bool:
+    directory = inputs.cluster("cluster_pki_directory")
+    if not isinstance(directory, str) or "{{" in directory:
+        return False
+    try:
+        return PKI(Path(directory)).formed is not None
+    except PKIError as error:
+        errors.add(str(error))
+        return False
+
+
+def _headline(problems: Sequence[Problem]) -> str:
+    """What an InputError says by itself, where nobody looks at its problems."""
+    if len(problems) == 1:
+        return str(problems[0])
+    return "\n".join([f"the inventory has {len(problems)} problems:", *(f"- {problem}" for problem in problems)])

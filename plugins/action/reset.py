@@ -1,0 +1,30 @@
+"""Takes the whole cluster off a host, in one round trip; see plugins/modules/reset.py for its options."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ansible.plugins.action import ActionBase
+from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.hostcall import call
+
+STRINGS = {"type": "list", "elements": "str", "default": []}
+
+
+class ActionModule(ActionBase):
+    _supports_check_mode = True
+    _supports_async = False
+    TRANSFERS_FILES = False
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        result: dict[str, Any] = super().run(tmp, task_vars)
+        component = {"name": {"type": "str", "required": True}, "remove": STRINGS, "remove_links": STRINGS}
+        _, arguments = self.validate_argument_spec(
+            argument_spec={"components": {"type": "list", "elements": "dict", "required": True, "options": component}}
+        )
+        spec = {"check": self._task.check_mode, "components": arguments["components"]}
+        answer = call(self, task_vars or {}, "reset", spec)
+        text = "".join(f"{what}\n" for what in answer["removed"])
+        result |= answer | {"changed": bool(text), "diff": [{"before": text, "after": ""}] if text else []}
+        if answer["kept"]:
+            result["warnings"] = [f"not removed: {what}" for what in answer["kept"]]
+        return result

@@ -1,0 +1,226 @@
+"""What a host is and has, before anything is done to it. Only reads."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import platform
+import re
+import shutil
+import socket
+import struct
+import time
+from typing import Any, Iterator
+
+from .files import digest_of, read
+from .host import Host
+from .record import DIRECTORY
+from .status import components
+
+# A symbol that a kernel has, if it has the feature: those that are built in often show no other sign.
+SYMBOLS = {
+    "br_netfilter": b" br_netfilter_",
+    "nf_conntrack": b" nf_conntrack_in\n",
+    "nf_tables": b" nf_tables_",
+    "overlay": b" ovl_",
+    "vxlan": b" vxlan_",
+}
+LISTENING = "0A"
+SEARCHED = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+RTM_GETADDR, NLM_F_REQUEST_DUMP, NLMSG_DONE, RTM_NEWADDR, IFA_ADDRESS, IFA_LOCAL = 22, 0x301, 3, 20, 1, 2
+
+
+def main(spec: dict[str, Any]) -> dict[str, Any]:
+    """`spec`: root, ports: [number], features: [kernel module], programs: [name], digests: [path].
+
+    Returns {time, python, user, root: is it root}, and for root also {systemd, machine, distribution, family: [ids],
+    hostname, machine_id, networks: [{link, address: "10.0.0.1/24"}], disk: {directory: {free: MiB, device}},
+    memory: MiB, swap: [device], ports: [{port, address, process, pid, ours}], features: {module: how it is there, or ""},
+    programs: [those found], cgroups: {version, controllers}, digests: {path: sha256 or null}, components: [name]}.
+    """
+    now = time.time()
+    host = Host(spec.get("root", "/"))
+    answer: dict[str, Any] = {
+        "time": now,
+        "python": platform.python_version(),
+        "user": user_name(),
+        "root": os.geteuid() == 0,
+    }
+    if not answer["root"]:
+        return answer  # the rest would be half of the truth
+    release = os_release(host)
+    units = {one["unit"] for one in components(host) if one["unit"]}
+    answer.update(
+        systemd=os.path.isdir(host.path("/run/systemd/system")),
+        machine=platform.machine(),
+        distribution=release.get("PRETTY_NAME") or release.get("ID", ""),
+        family=(release.get("ID", "") + " " + release.get("ID_LIKE", "")).split(),
+        hostname=(read(host.path("/proc/sys/kernel/hostname")) or "").strip(),
+        machine_id=(read(host.path("/etc/machine-id")) or "").strip(),
+        networks=networks(),
+        disk={path: disk(host, path) for path in ("/var", "/usr/local")},
+        memory=memory(host),
+        swap=[line.split()[0] for line in (read(host.path("/proc/swaps")) or "").splitlines()[1:]],
+        ports=ports(host, spec["ports"], units),
+        features=features(host, spec["features"]),
+        programs=[name for name in spec["programs"] if shutil.which(name, path=SEARCHED)],
+        cgroups=cgroups(host),
+        digests={path: digest_of(host.path(path)) for path in spec["digests"]},
+        components=sorted(one["name"] for one in components(host)),
+    )
+    return answer
+
+
+def user_name() -> str:
+    import pwd
+
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        return str(os.geteuid())
+
+
+def os_release(host: Host) -> dict[str, str]:
+    pairs = [line.split("=", 1) for line in (read(host.path("/etc/os-release")) or "").splitlines() if "=" in line]
+    return {name.strip(): value.strip().strip("\"'") for name, value in pairs}
+
+
+def memory(host: Host) -> int:
+    found = re.search(r"^MemTotal:\s+(\d+) kB", read(host.path("/proc/meminfo")) or "", re.MULTILINE)
+    return int(found.group(1)) // 1024 if found else 0
+
+
+def disk(host: Host, path: str) -> dict[str, int]:
+    while path != "/" and not os.path.isdir(host.path(path)):
+        path = os.path.dirname(path)
+    room = os.statvfs(host.path(path))
+    return {"free": room.f_bavail * room.f_frsize >> 20, "device": os.stat(host.path(path)).st_dev}
+
+
+def cgroups(host: Host) -> dict[str, Any]:
+    """Version 2 names its controllers in a file, version 1 mounts each as a folder."""
+    unified = read(host.path("/sys/fs/cgroup/cgroup.controllers"))
+    if unified is not None:
+        return {"version": 2, "controllers": unified.split()}
+    with contextlib.suppress(OSError):
+        return {"version": 1, "controllers": sorted(os.listdir(host.path("/sys/fs/cgroup")))}
+    return {"version": 1, "controllers": []}
+
+
+def features(host: Host, names: list[str]) -> dict[str, str]:
+    """How the kernel has each: loaded, built in, loadable, or "" where it has not."""
+    loaded = {line.split()[0] for line in (read(host.path("/proc/modules")) or "").splitlines()}
+    builtin = read(host.path(f"/lib/modules/{platform.release()}/modules.builtin")) or ""
+    found: dict[str, str] = {}
+    for name in names:
+        if name in loaded:
+            found[name] = "loaded"
+        elif os.path.isdir(host.path(f"/sys/module/{name}")) or f"/{name}.ko" in builtin:
+            found[name] = "built in"
+        elif loadable(host, name):
+            found[name] = "loadable"
+        else:
+            found[name] = ""
+    # Where no folder of modules shows what is built in (a container), the kernel's own symbols do; it is a long list.
+    if not all(found.values()):
+        try:
+            with open(host.path("/proc/kallsyms"), "rb") as handle:
+                symbols = handle.read()
+        except OSError:
+            symbols = b""
+        for name in names:
+            if not found[name] and SYMBOLS[name] in symbols:
+                found[name] = "built in"
+    return found
+
+
+def loadable(host: Host, name: str) -> bool:
+    if not shutil.which("modprobe", path=SEARCHED) or not os.path.isdir(host.path("/lib/modules")):
+        return False
+    return host.run(["modprobe", "-n", "-q", "--", name], check=False).returncode == 0
+
+
+def networks() -> list[dict[str, str]]:
+    """The host's IPv4 addresses with their prefix lengths, as the kernel tells them: no program is needed for it."""
+    found = []
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0) as link:
+        link.settimeout(5)
+        link.send(struct.pack("=IHHIIB3xi", 24, RTM_GETADDR, NLM_F_REQUEST_DUMP, 1, 0, socket.AF_INET, 0))
+        while True:
+            data = link.recv(1 << 18)
+            while data:
+                length, kind = struct.unpack_from("=IH", data)
+                if kind == NLMSG_DONE or length < 16:
+                    return found
+                if kind == RTM_NEWADDR:
+                    found += one_network(data[16:length])
+                data = data[(length + 3) & ~3 :]
+
+
+def one_network(message: bytes) -> Iterator[dict[str, str]]:
+    _, prefix, _, _, index = struct.unpack_from("=BBBBi", message)
+    attributes: dict[int, bytes] = {}
+    data = message[8:]
+    while len(data) >= 4:
+        length, kind = struct.unpack_from("=HH", data)
+        attributes[kind] = data[4:length]
+        data = data[(max(length, 4) + 3) & ~3 :]
+    # On a point-to-point link IFA_ADDRESS is the other side.
+    address = attributes.get(IFA_LOCAL) or attributes.get(IFA_ADDRESS)
+    if address:
+        try:
+            name = socket.if_indextoname(index)
+        except OSError:
+            name = ""
+        yield {"link": name, "address": f"{socket.inet_ntop(socket.AF_INET, address)}/{prefix}"}
+
+
+def ports(host: Host, wanted: list[int], units: set[str]) -> list[dict[str, Any]]:
+    """Who listens on the wanted TCP ports. `ours` is a process of a unit that our records name."""
+    found: dict[str, dict[str, Any]] = {}
+    for file in ("/proc/net/tcp", "/proc/net/tcp6"):
+        for line in (read(host.path(file)) or "").splitlines()[1:]:
+            fields = line.split()
+            address, _, port = fields[1].partition(":")
+            if fields[3] == LISTENING and int(port, 16) in wanted:
+                found[fields[9]] = {"port": int(port, 16), "address": address_of(address)}
+    holders = processes(host, set(found)) if found else {}
+    for inode, one in found.items():
+        pid = holders.get(inode)
+        one.update(pid=pid, process="", unit="")
+        if pid is not None:
+            one["process"] = (read(host.path(f"/proc/{pid}/comm")) or "").strip()
+            one["unit"] = unit_of(read(host.path(f"/proc/{pid}/cgroup")) or "")
+        one["ours"] = one["unit"] in units
+    return sorted(found.values(), key=lambda one: (one["port"], one["address"]))
+
+
+def address_of(text: str) -> str:
+    """From the kernel's form: words of four bytes, each in the machine's order."""
+    words = [int(text[start : start + 8], 16) for start in range(0, len(text), 8)]
+    packed = struct.pack(f"={len(words)}I", *words)
+    if packed[:12] == b"\0" * 10 + b"\xff\xff":
+        packed = packed[12:]
+    return socket.inet_ntop(socket.AF_INET if len(packed) == 4 else socket.AF_INET6, packed)
+
+
+def processes(host: Host, inodes: set[str]) -> dict[str, int]:
+    """{inode of a socket: process that has it open}."""
+    found: dict[str, int] = {}
+    for pid in filter(str.isdigit, os.listdir(host.path("/proc"))):
+        directory = host.path(f"/proc/{pid}/fd")
+        # A process may end while it is looked at.
+        with contextlib.suppress(OSError):
+            for number in os.listdir(directory):
+                target = os.readlink(f"{directory}/{number}")
+                if target.startswith("socket:[") and target[8:-1] in inodes:
+                    found.setdefault(target[8:-1], int(pid))
+        if len(found) == len(inodes):
+            break
+    return found
+
+
+def unit_of(groups: str) -> str:
+    """The systemd service in the lines of /proc/PID/cgroup, of either version."""
+    found = re.search(r"^(?:0::|\d+:name=systemd:)\S*?/([^/\s]+\.service)", groups, re.MULTILINE)
+    return found.group(1) if found else ""

@@ -1,0 +1,202 @@
+"""Takes the whole cluster off a host: what its components' records say is ours, and what ran on top of them.
+
+The records go last: whatever stops a reset half-way, the next one finds what is left.
+"""
+
+from __future__ import annotations
+
+import glob
+import json
+import os
+import signal
+import time
+from typing import Any
+
+from . import packetfilter, removal, units
+from .errors import HostError
+from .files import read
+from .host import Host
+from .record import DIRECTORY, Record
+
+ENGINE = "container-engine"
+ENGINE_DATA = "/var/lib/containerd"
+SHIM = "containerd-shim-runc-v2"
+# Those that would put back what is being taken away.
+FIRST = ("kubelet", "kube-proxy", "flannel")
+SECONDS = 30
+
+
+def main(spec: dict[str, Any]) -> dict[str, Any]:
+    """Remove everything; {removed: [what], kept: [what stays, and why]}. With `check` nothing is touched.
+
+    spec: check, root, components [{name, remove: [data], remove_links}], first to last; those that are not on the host
+    are passed over, and recorded ones that are not named go first.
+    """
+    host, check = Host(spec.get("root", "/")), bool(spec["check"])
+    recorded = sorted(os.path.basename(path)[:-5] for path in glob.glob(host.path(f"{DIRECTORY}/*.json")))
+    if not recorded:
+        return {"removed": [], "kept": []}
+    named = [component["name"] for component in spec["components"]]
+    components = [{"name": name, "remove": [], "remove_links": []} for name in recorded if name not in named]
+    components += [dict(component) for component in spec["components"] if component["name"] in recorded]
+    records = {name: Record(host, name) for name in recorded}
+
+    kept = _keep_foreign(host, components, records, check)
+    removed: list[str] = []
+    with host.lock("reset"):
+        for name in FIRST:
+            unit = records[name].data.get("unit") if name in records else None
+            if unit and not check:
+                units.stop(host, unit)
+        removed += _pods(host, check) if ENGINE in records else []
+        removed += _network(host, check)
+        if not check:
+            for component in components:
+                for path in component["remove"]:
+                    unmount_below(host, path)
+    for component in components:
+        removed += removal.remove(host, {**component, "check": check})["removed"]
+    if not check:
+        _remove_empty(host, [path for record in records.values() for path in record.data["directories"]])
+        _control_groups(host)
+    return {"removed": removed, "kept": kept}
+
+
+def _keep_foreign(host: Host, components: list[dict[str, Any]], records: dict[str, Record], check: bool) -> list[str]:
+    """containerd's data may be another engine's too: it goes only if Kubernetes is all there is in it."""
+    kept = []
+    for component in components:
+        if ENGINE_DATA in component["remove"] and os.path.isdir(host.path(ENGINE_DATA)):
+            reason = _foreign_namespaces(host, records[component["name"]], check)
+            if reason:
+                component["remove"] = [path for path in component["remove"] if path != ENGINE_DATA]
+                kept.append(f"{ENGINE_DATA}: {reason}")
+    return kept
+
+
+def _foreign_namespaces(host: Host, record: Record, check: bool) -> str | None:
+    """Why containerd's data is not ours alone, None if it is."""
+    unit = record.data.get("unit")
+    if ENGINE_DATA in record.data["directories"] or not os.listdir(host.path(ENGINE_DATA)):
+        return None
+    if unit and not check and not units.running(units.show(host, unit)):
+        host.run(["systemctl", "start", unit], check=False, timeout=90)
+    try:
+        asked = host.run(["ctr", "--connect-timeout", "5s", "namespaces", "ls", "--quiet"])
+    except HostError as error:
+        return f"it was there before kubeinstall, and who uses it can't be known: {error}"
+    others = sorted(set(asked.stdout.split()) - {"k8s.io"})
+    return f"it also holds {', '.join(others)}" if others else None
+
+
+# Pods
+
+
+def _pods(host: Host, check: bool) -> list[str]:
+    """End all containers that Kubernetes runs, and remove their network namespaces."""
+    shims = _shims()
+    removed = [f"{len(shims)} running pods"] if shims else []
+    if check:
+        return removed
+    deadline = time.monotonic() + SECONDS
+    while shims:
+        for pid in _with_descendants(shims):
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                continue
+        if time.monotonic() > deadline:
+            raise HostError(f"the containers of {len(shims)} pods do not end: processes {', '.join(map(str, shims))}")
+        time.sleep(0.05)
+        shims = _shims()
+    for path in glob.glob(host.path("/run/netns/cni-*")):
+        while os.path.ismount(path) and host.run(["umount", path], check=False).returncode == 0:
+            pass
+        os.unlink(path)
+    return removed
+
+
+def _shims() -> list[int]:
+    """The processes that stand above the containers of pods; not those of a host that is a container on this one."""
+    ours, found = os.readlink("/proc/self/ns/pid"), []
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{name}/cmdline", "rb") as handle:
+                words = handle.read().decode(errors="replace").split("\0")
+            if os.path.basename(words[0]) == SHIM and "k8s.io" in words and os.readlink(f"/proc/{name}/ns/pid") == ours:
+                found.append(int(name))
+        except OSError:
+            continue
+    return found
+
+
+def _with_descendants(pids: list[int]) -> list[int]:
+    """The processes below `pids`, and after them `pids` themselves."""
+    children: dict[int, list[int]] = {}
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        text = read(f"/proc/{name}/stat") if os.path.exists(f"/proc/{name}") else None
+        if text:
+            children.setdefault(int(text.rpartition(")")[2].split()[1]), []).append(int(name))
+    below, waiting = [], list(pids)
+    while waiting:
+        waiting = [child for pid in waiting for child in children.get(pid, [])]
+        below += waiting
+    return below + pids
+
+
+def _control_groups(host: Host) -> None:
+    """Empty ones only: a group with a process in it can't be removed."""
+    host.run(["systemctl", "stop", "kubepods.slice"], check=False)
+    for top in glob.glob(host.path("/sys/fs/cgroup/kubepods*")) + glob.glob(host.path("/sys/fs/cgroup/*/kubepods*")):
+        for directory, _, _ in os.walk(top, topdown=False):
+            try:
+                os.rmdir(directory)
+            except OSError:
+                continue
+
+
+# Network and mounts
+
+
+def _network(host: Host, check: bool) -> list[str]:
+    """The routes to other nodes' pods, which may go over links that stay (host-gw), and the packet filter rules."""
+    removed, network = [], _pod_network(host)
+    if network:
+        for line in host.run(["ip", "-4", "route", "show", "root", network], check=False).stdout.splitlines():
+            words = line.split()
+            if "via" in words:
+                removed.append(f"route {words[0]}")
+                if not check:
+                    host.run(["ip", "-4", "route", "delete", words[0]], check=False)
+    return removed + packetfilter.clean(host, check=check)
+
+
+def _pod_network(host: Host) -> str | None:
+    text = read(host.path("/etc/flannel/net-conf.json"))
+    try:
+        return str(json.loads(text)["Network"]) if text else None
+    except (ValueError, KeyError):
+        return None
+
+
+def mounts_below(path: str) -> list[str]:
+    """What is mounted below a folder, innermost first."""
+    points = [line.split()[1] for line in (read("/proc/self/mounts") or "").splitlines()]
+    plain = [point.encode().decode("unicode_escape").encode("latin-1").decode(errors="replace") for point in points]
+    return sorted((point for point in plain if point.startswith(path.rstrip("/") + "/")), reverse=True)
+
+
+def unmount_below(host: Host, path: str) -> None:
+    """Volumes may be anybody's data: nothing below a folder is removed while something is still mounted there."""
+    full = host.path(path)
+    while points := mounts_below(full):
+        host.run(["umount", "--lazy", points[0]], check=False)
+        if mounts_below(full) == points:
+            raise HostError(f"{points[0]} can't be unmounted: nothing in {path} was removed; unmount it and run again")
+
+
+def _remove_empty(host: Host, directories: list[str]) -> None:
+    """Folders that several components shared: each was recorded by the one that came first."""
+    for path in sorted(set(directories), reverse=True):
+        if os.path.isdir(host.path(path)) and not os.listdir(host.path(path)):
+            os.rmdir(host.path(path))

@@ -1,0 +1,54 @@
+# The task runs in plugins/action/manifests.py; this file is its documentation, as for Ansible's own `template`.
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: manifests
+short_description: Apply Kubernetes objects, node labels and node taints from a control plane
+description:
+  - Server-side apply with the field manager C(kubeinstall), in one round trip. Namespaces and definitions come first, the rest
+    in the order it is written in. What others own in an object stays theirs.
+  - Check mode asks the API for a dry run, so that defaults and refusals are the API's own. Where no cluster answers yet,
+    everything is to be created.
+  - Labels and taints of a node that were set by an earlier run and are no longer listed are removed; everybody else's stay.
+version_added: 0.1.0
+author: The kubeinstall developers
+options:
+  server: {description: URL of the API server as seen from the host., type: str, default: "https://127.0.0.1:6443"}
+  authority: {description: Certificate of its authority on the host., type: str, default: /etc/kubernetes/pki/ca.crt}
+  certificate: {description: Client certificate on the host., type: str, default: /etc/kubernetes/pki/admin.crt}
+  key: {description: Its key on the host., type: str, default: /etc/kubernetes/pki/admin.key}
+  timeout: {description: Seconds to wait for the API server to answer and for nodes to be registered., type: int, default: 120}
+  manifests:
+    description: "What to apply; exactly one of O(manifests[].src), O(manifests[].content), O(manifests[].file) and O(manifests[].object)."
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      src: {description: Template of the role with one or more YAML documents., type: str}
+      content: {description: YAML text., type: str}
+      file: {description: YAML file on the controller., type: str}
+      object: {description: One object., type: dict}
+  nodes:
+    description:
+      - "Labels and taints by the node's name: C({NAME: {labels: {NAME: VALUE}, taints: [{key, value, effect}]}})."
+      - What a list leaves out and an earlier run had set is removed.
+    type: dict
+    default: {}
+attributes:
+  check_mode: {description: By the API's own dry run., support: full}
+  diff_mode: {description: "YAML of each object before and after, values of Secrets masked.", support: full}
+"""
+
+EXAMPLES = r"""
+- name: Run the cluster's DNS
+  kubeinstall.cluster.manifests:
+    manifests:
+      - {src: coredns.yaml.j2}
+    nodes:
+      worker-1: {labels: {disk: fast}, taints: []}
+  run_once: true
+"""
+
+RETURN = r"""
+changes: {description: "One sentence for each object that differs, such as C(create ConfigMap kube-system/coredns).", type: list, returned: always}
+"""

@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from kubeinstall.errors import LabError
+from kubeinstall.lab import daemon
+from kubeinstall.lab.engine import Engine
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.delenv("DOCKER_HOST", raising=False)
+
+
+def test_a_pid_file_counts_only_for_that_program(tmp_path: Path) -> None:
+    pidfile = tmp_path / "pid"
+    program = Path("/proc/self/comm").read_text().strip()
+    pidfile.write_text(f"{os.getpid()}\n")
+    assert daemon._runs(pidfile, program) == os.getpid()
+    assert daemon._runs(pidfile, "dockerd") is None, "somebody else has the number now"
+    pidfile.write_text("4194305\n")
+    assert daemon._runs(pidfile, "dockerd") is None, "no process can have that number"
+    pidfile.write_text("")
+    assert daemon._runs(pidfile, "dockerd") is None
+    assert daemon._runs(tmp_path / "missing", "dockerd") is None
+
+
+def test_stop_ends_only_what_was_started_by_hand() -> None:
+    (daemon.cache_folder() / "dockerd.pid").write_text(f"{os.getpid()}\n")
+    assert daemon.stop(print) is False
+
+
+def test_an_unreachable_docker_host_is_not_replaced(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none.sock")
+    with pytest.raises(LabError, match=r"no Docker engine answers at DOCKER_HOST=unix://.*none\.sock"):
+        daemon.answering(print)
+
+
+def test_an_engine_that_answers_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    class There(Engine):
+        def __init__(self) -> None: ...
+
+        def local(self) -> bool:
+            return True
+
+    there = There()
+    monkeypatch.setattr("kubeinstall.lab.engine.connect", lambda: there)
+    assert daemon.answering(print) is there
+
+
+def test_an_engine_elsewhere_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Elsewhere(Engine):
+        def __init__(self) -> None: ...
+
+        def local(self) -> bool:
+            return False
+
+    monkeypatch.setattr("kubeinstall.lab.engine.connect", Elsewhere)
+    with pytest.raises(LabError, match="remote, rootless or desktop engine"):
+        daemon.answering(print)
+
+
+def test_install_without_apt_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shutil.which", lambda *_, **__: None)
+    with pytest.raises(LabError, match=r"no apt to install it with \(install what your distribution calls docker\.io"):
+        daemon.install_packages("a Docker engine", ["docker.io"], print)
+
+
+def test_install_without_root_says_what_to_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(daemon, "as_root", lambda _: None)
+    monkeypatch.setattr("shutil.which", lambda *_, **__: "/usr/bin/apt-get")
+    with pytest.raises(LabError, match=r"needs root \(`sudo apt-get install docker\.io`"):
+        daemon.install_packages("a Docker engine", ["docker.io"], print)
+
+
+def test_install_shows_the_last_words_of_apt(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shutil.which", lambda *_, **__: "/usr/bin/apt-get")
+    monkeypatch.setattr(daemon, "as_root", lambda command: ["sudo", "-n", *command])
+    seen: list[list[str]] = []
+
+    def run(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
+        seen.append(command)
+        return subprocess.CompletedProcess(command, 100, "", "E: Unable to locate package docker.io\n")
+
+    monkeypatch.setattr("subprocess.run", run)
+    with pytest.raises(LabError, match="Unable to locate package"):
+        daemon.install_packages("a Docker engine", ["docker.io"], print)
+    assert seen[0][:5] == ["sudo", "-n", "env", "DEBIAN_FRONTEND=noninteractive", "apt-get"]
