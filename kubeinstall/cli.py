@@ -11,14 +11,15 @@ import json
 import os
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from kubeinstall import __version__, paths
+from kubeinstall.cli_init import init
 from kubeinstall.cli_support import DEFAULT_INVENTORY, Check, Diff, InventoryPath, Limit, load_cluster
 from kubeinstall.errors import InputError, KubeinstallError, Problem
 
@@ -68,7 +69,7 @@ def _mount(name: str, module: str, help_text: str) -> None:
         importlib.import_module(f"kubeinstall.{module}").app(context.args, prog_name=f"kubeinstall {name}")
 
 
-_mount("init", "cli_init", "Write a commented inventory to start from.")
+app.command(epilog=_EXAMPLE + "kubeinstall init production")(init)
 
 
 @app.command(epilog=_EXAMPLE + "kubeinstall validate -i inventory/example")
@@ -91,9 +92,7 @@ def apply(
     A cluster from nothing, or the differences on a living one. A run that was interrupted or that failed goes on from
     where it was when it is started again.
     """
-    cluster = load_cluster(inventory)
-    console = _console()
-    _provision(console, cluster, ["site"], check=check, diff=diff, limit=limit)
+    _provision(inventory, ["site"], check=check, diff=diff, limit=limit)
     if not check:
         option = "" if inventory == DEFAULT_INVENTORY else f" -i {inventory}"
         typer.echo(f"Next: kubeinstall verify{option}    or    kubeinstall kubectl{option} get nodes")
@@ -111,7 +110,7 @@ def run(
     known = sorted(path.parent.name for path in paths.collection_root().glob("roles/*/tasks"))
     names = [role.replace("-", "_") for role in roles]
     _refuse_unknown("role", names, known)
-    _provision(_console(), load_cluster(inventory), ["preflight", *names], check=check, diff=diff, limit=limit)
+    _provision(inventory, ["preflight", *names], check=check, diff=diff, limit=limit)
 
 
 _mount("verify", "cli_verify", "Prove from outside that the cluster does its work.")
@@ -192,7 +191,7 @@ def reset(
         if typer.prompt("Type the cluster's name to go ahead", default="", show_default=False) != cluster.name:
             typer.echo("That is not its name: nothing was touched")
             raise typer.Exit(1)
-    _play(console, cluster, ["reset"])
+    _play(console, cluster, inventory, ["reset"], extra_vars={"reset_confirm": True})
     (cluster.state_directory / "kubeconfig").unlink(missing_ok=True)
 
 
@@ -211,43 +210,55 @@ def version() -> None:
     )
 
 
-def _provision(
-    console: Console, cluster: Cluster, playbooks: Iterable[str], *, check: bool, diff: bool, limit: str
-) -> None:
+def _provision(inventory: Path, playbooks: Iterable[str], *, check: bool, diff: bool, limit: str) -> None:
     """Gets the components into the cache, then runs the playbooks. Exits where they do not end well."""
-    from kubeinstall.cli_components import progress_on
-    from kubeinstall.components import fetch, machine_architecture
-
+    cluster, console = load_cluster(inventory), _console()
     parts = [part.lstrip("!&") for part in re.split(r"[,:]", limit) if part]
     plain = [part for part in parts if re.fullmatch(r"[\w.-]+", part)]
     _refuse_unknown("host or group", plain, {"all", *(n for h in cluster.hosts for n in (h.name, *h.groups))})
+    _prefetch(console, cluster)
+    _play(console, cluster, inventory, playbooks, check=check, diff=diff, limit=limit)
+
+
+def _prefetch(console: Console, cluster: Cluster) -> None:
+    """What a run would get one by one, and out of sight: with its progress, for hosts like this machine."""
+    from kubeinstall.cli_components import progress_on
+    from kubeinstall.cluster.known import known_inputs
+    from kubeinstall.components import Catalogue, fetch, machine_architecture
+
+    known, catalogue = known_inputs(), Catalogue.load()
     with progress_on(console) as progress:
-        fetch(
-            list(cluster.versions),
-            versions=cluster.versions,
-            architecture=machine_architecture(),
-            progress=progress,
-        )
-    _play(console, cluster, playbooks, check=check, diff=diff, limit=limit)
+        for variable, (component, _) in known.versions.items():
+            for version in {str(host.variables.get(variable, known.default(variable))) for host in cluster.hosts}:
+                fetch(
+                    catalogue.files(component),
+                    versions={component: version},
+                    architecture=machine_architecture(),
+                    progress=progress,
+                )
 
 
 def _play(
     console: Console,
     cluster: Cluster,
+    inventory: Path,
     playbooks: Iterable[str],
     *,
     check: bool = False,
     diff: bool = False,
     limit: str = "",
+    extra_vars: Mapping[str, Any] | None = None,
 ) -> None:
     from kubeinstall import report, runs
 
     files = [paths.playbook(name) for name in playbooks]
     names = [host.name for host in cluster.hosts]
     # A check touches nothing and may run beside anything.
-    alone = nullcontext() if check else runs.alone(cluster.inventory)
+    alone = nullcontext() if check else runs.alone(inventory)
     with alone, report.watch(console, names, check=check) as view:
-        result = runs.run(files, cluster.inventory, check=check, diff=diff, limit=limit, on_event=view.hear)
+        result = runs.run(
+            files, inventory, check=check, diff=diff, limit=limit, extra_vars=extra_vars, on_event=view.hear
+        )
     report.summary(console, result, check=check)
     if result.status != "ok":
         raise typer.Exit(EXIT_CODES[result.status])

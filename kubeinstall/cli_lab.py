@@ -1,4 +1,7 @@
-"""`kubeinstall lab`: hosts to try it on, made of containers on the local Docker engine."""
+"""`kubeinstall lab`: hosts to try it on, made of containers on the local Docker engine.
+
+Each command imports the lab when it runs: it brings the Docker SDK along, which no other command should wait for.
+"""
 
 from __future__ import annotations
 
@@ -12,9 +15,6 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from kubeinstall import lab
-from kubeinstall.lab import daemon
-
 __all__ = ["app"]
 
 app = typer.Typer(
@@ -24,6 +24,8 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 
+# As kubeinstall.lab has it.
+_DEFAULT_NAME = "lab"
 _EXAMPLE = "[bold]Example:[/bold] "
 Name = Annotated[str, typer.Option("--name", help="The lab's name; its hosts and its inventory are called after it.")]
 
@@ -41,7 +43,7 @@ def _shown(path: Path) -> str:
 
 @app.command(epilog=_EXAMPLE + "kubeinstall lab up --control-planes 3 --nodes 2 --name ha")
 def up(
-    name: Name = lab.DEFAULT_NAME,
+    name: Name = _DEFAULT_NAME,
     control_planes: Annotated[int, typer.Option(help="How many control planes, 1 or more; odd is wise.")] = 1,
     nodes: Annotated[int, typer.Option(help="How many nodes beside them, 0 or more.")] = 2,
 ) -> None:
@@ -50,19 +52,23 @@ def up(
     Installs and starts a Docker engine where none answers (Debian and Ubuntu, as root or with sudo). Hosts that are
     there stay as they are, stopped ones are started, missing ones are added.
     """
+    from kubeinstall import lab
+
     made = lab.up(name, control_planes, nodes, _say())
-    option = "" if made.name == lab.DEFAULT_NAME else f" -i {_shown(made.inventory)}"
+    option = "" if made.name == _DEFAULT_NAME else f" -i {_shown(made.inventory)}"
     first = made.hosts[0].name
     typer.echo(f"{len(made.hosts)} hosts answer over SSH; their inventory is {_shown(made.inventory)}")
     typer.echo(f"Next: kubeinstall apply{option}    or look around: kubeinstall lab ssh {first}")
 
 
 @app.command(epilog=_EXAMPLE + "kubeinstall lab down --name ha")
-def down(name: Name = lab.DEFAULT_NAME) -> None:
+def down(name: Name = _DEFAULT_NAME) -> None:
     """Remove a lab: its hosts with all their data, its network and its inventory.
 
     The host image stays in the cache for the next one, and other labs stay as they are.
     """
+    from kubeinstall import lab
+
     removed = lab.down(name, _say())
     typer.echo(f"The lab {name} is gone" if removed else f"There is no lab {name}, and nothing was done")
 
@@ -70,6 +76,8 @@ def down(name: Name = lab.DEFAULT_NAME) -> None:
 @app.command("list", epilog=_EXAMPLE + "kubeinstall lab list")
 def list_() -> None:
     """Show every lab with its hosts, their addresses and states."""
+    from kubeinstall import lab
+
     labs = lab.listing()
     if not labs:
         typer.echo("There is no lab; `kubeinstall lab up` makes one")
@@ -91,6 +99,8 @@ def ssh(
     command: Annotated[list[str] | None, typer.Argument(help="What to run there, after --; nothing: a shell.")] = None,
 ) -> None:
     """Open a shell on a lab host as root, or run a command there; the exit code is the command's."""
+    from kubeinstall import lab
+
     argv = lab.ssh_command(host, command or ())
     os.execvp(argv[0], argv)  # noqa: S606 ssh takes over the terminal, its signals and the exit code
 
@@ -98,6 +108,8 @@ def ssh(
 @app.command(epilog=_EXAMPLE + "kubeinstall lab reboot lab-node1")
 def reboot(host: Annotated[str, typer.Argument(help="A lab host's name, as `lab list` shows it.")]) -> None:
     """Reboot a lab host, and return when it answers again: addresses and data stay, /run is fresh."""
+    from kubeinstall import lab
+
     lab.reboot(host, _say())
     typer.echo(f"{host} is back")
 
@@ -108,5 +120,7 @@ def engine_stop() -> None:
 
     Lab hosts stop with it and keep their data; the next `lab up` starts both again. An engine started otherwise stays.
     """
+    from kubeinstall.lab import daemon
+
     stopped = daemon.stop(_say())
     typer.echo("The Docker engine has stopped" if stopped else "No Docker engine runs that `lab up` started by hand")

@@ -35,12 +35,12 @@ Limit = Annotated[
 
 
 def load_cluster(inventory: Path) -> Cluster:
-    """The cluster of an inventory; InputError with all that is wrong with it."""
+    """The cluster of an inventory, whose oddities are said; InputError with all that is wrong with it."""
     # Before Ansible is imported: what it reads in this process is then the same as in a run's own.
     os.environ.setdefault("ANSIBLE_CONFIG", str(paths.collection_root() / "ansible.cfg"))
     from kubeinstall.cluster import Cluster
 
-    if (folder := paths.world_writable()) is not None:
-        message = f"warning: everyone on this machine may write to {folder}, and so decide what runs on your hosts"
-        typer.echo(f"{message}; plain ansible-playbook ignores its ansible.cfg. Do: chmod o-w {folder}", err=True)
-    return Cluster.load(inventory)
+    cluster = Cluster.load(inventory)
+    for warning in cluster.warnings:
+        typer.echo(f"warning: {warning}", err=True)
+    return cluster

@@ -28,10 +28,10 @@ _STYLES = {"changed": "yellow", "failed": "bold red", "unreachable": "bold red",
 def problems(console: Console, error: KubeinstallError) -> None:
     """An error, every problem of it on a line of its own."""
     found = [str(problem) for problem in error.problems] if isinstance(error, InputError) else [str(error)]
-    if len(found) > 1:
-        console.print(f"{error.what}:", style="red", markup=False, highlight=False, soft_wrap=True)
     for text in found:
         console.print(f"error: {text}", style="red", markup=False, highlight=False, soft_wrap=True)
+    if len(found) > 1:
+        console.print(f"{len(found)} errors, and nothing was touched", style="bold red", highlight=False)
 
 
 @contextmanager

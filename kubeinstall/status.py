@@ -119,28 +119,27 @@ def as_json(status: Status) -> dict[str, Any]:
 
 
 def show(console: Console, status: Status, hosts: Sequence[Host]) -> None:
-    """A row for each host: the version of each component that runs, in red the state of one that does not."""
-    table = Table("host", *_COLUMNS, "node", box=None, pad_edge=False, header_style="dim")
+    """A row for each host: its node's state, and its services with their versions, in red where something is wrong."""
+    table = Table("host", "node", "components", box=None, pad_edge=False, header_style="dim")
     for host in hosts:
-        components, wanted = status.hosts[host.name], services(host)
+        components, node = status.hosts[host.name], status.nodes.get(host.name)
         if components is None:
             table.add_row(Text(host.name, "bold"), Text("no answer", "red"))
             continue
-        cells = [_cell(components.get(name), wanted=name in wanted) for name in _COLUMNS]
-        node = status.nodes.get(host.name)
         state = Text(node["Status"], "green" if _ready(node) else "red") if node else Text("-", "dim")
-        table.add_row(Text(host.name, "bold"), *cells, state)
-    console.print(table, soft_wrap=True)
+        cells = (_cell(name, components.get(name)) for name in services(host))
+        table.add_row(Text(host.name, "bold"), state, Text(", ").join(cells))
+    console.print(table, soft_wrap=not console.is_terminal)
     for problem in status.problems:
         console.print(Text(problem, "red"), soft_wrap=True)
     if not status.problems:
         console.print(Text(f"The cluster {status.cluster} runs: every component is active, every node Ready", "green"))
 
 
-def _cell(component: Mapping[str, Any] | None, *, wanted: bool) -> Text:
+def _cell(name: str, component: Mapping[str, Any] | None) -> Text:
     if component is None:
-        return Text("missing", "red") if wanted else Text("-", "dim")
+        return Text(f"{name} missing", "red")
     if component["problem"] or component["state"] != "active":
-        return Text(component["state"] or "damaged", "red")
-    program = component["unit"].removesuffix(".service")
-    return Text(component["versions"].get(program, "active"), "green")
+        return Text(f"{name} {component['state'] or 'damaged'}", "red")
+    program = str(component["unit"]).removesuffix(".service")
+    return Text(f"{name} {component['versions'].get(program, '')}".rstrip())

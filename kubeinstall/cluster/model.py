@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from ipaddress import IPv4Network
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from kubeinstall.cluster.facts import check_facts
 from kubeinstall.cluster.files import check_checkout, check_manifests
 from kubeinstall.cluster.hosts import check_hosts, node_address, taints
 from kubeinstall.cluster.inputs import CONTROL_PLANE, ETCD, NODE, Findings, Inputs
 from kubeinstall.cluster.known import Known, known_inputs
 from kubeinstall.cluster.networks import check_networks
+from kubeinstall.cluster.reports import Report
 from kubeinstall.cluster.variables import check_variables
 from kubeinstall.errors import InputError, PKIError, Problem
 from kubeinstall.pki import PKI
@@ -72,16 +75,23 @@ class Cluster(BaseModel):
 
     @classmethod
     def from_hostvars(
-        cls, groups: Mapping[str, Sequence[str]], hostvars: Mapping[str, Mapping[str, Any]], directory: Path
+        cls,
+        groups: Mapping[str, Sequence[str]],
+        hostvars: Mapping[str, Mapping[str, Any]],
+        directory: Path,
+        reports: Mapping[str, Report] | None = None,
     ) -> Cluster:
-        """From variables that are at hand: `hostvars` as `inventory.host_variables` makes them, by host."""
+        """From variables that are at hand, by host, as `inventory.host_variables` makes them.
+
+        `directory` is the inventory's; `reports` is what hosts said of themselves, judged with the rest.
+        """
         from kubeinstall.cluster.inventory import gather
 
         known = known_inputs()
-        return cls.from_inputs(gather(groups, hostvars, known, directory), known)
+        return cls.from_inputs(gather(groups, hostvars, known, directory), known, reports or {})
 
     @classmethod
-    def from_inputs(cls, inputs: Inputs, known: Known) -> Cluster:
+    def from_inputs(cls, inputs: Inputs, known: Known, reports: Mapping[str, Report] = MappingProxyType({})) -> Cluster:
         """Judges what was read. Raises InputError with every problem there is."""
         errors, warnings = Findings(inputs), Findings(inputs)
         for said in inputs.said:
@@ -91,6 +101,7 @@ class Cluster(BaseModel):
         check_networks(inputs, errors, warnings)
         check_manifests(inputs, errors)
         check_checkout(warnings)
+        check_facts(inputs, known, reports, errors)
         if problems := errors.problems():
             raise InputError(_headline(problems), problems=problems)
         return cls._of(inputs, warnings.problems())
@@ -155,4 +166,4 @@ def _headline(problems: Sequence[Problem]) -> str:
     """What an InputError says by itself, where nobody looks at its problems."""
     if len(problems) == 1:
         return str(problems[0])
-    return "\n".join([f"the inventory has {len(problems)} problems:", *(f"- {problem}" for problem in problems)])
+    return "\n".join([f"{len(problems)} things are in the way:", *(f"- {problem}" for problem in problems)])

@@ -100,8 +100,12 @@ def build(
         "CGO_ENABLED": "1" if cgo else "0",
         "GOTOOLCHAIN": "local",
         "GOWORK": "off",
-        # In place of the user's own flags: what is built shall depend on the module and the toolchain alone.
+        # In place of the user's own settings: what is built shall depend on the module and the toolchain alone, and run
+        # on every host of its architecture.
         "GOFLAGS": "-mod=readonly -buildvcs=false",
+        "GOAMD64": "v1",
+        "GOARM64": "v8.0",
+        "GOEXPERIMENT": "",
     }
     made: dict[str, Path] = {}
     for tags, group in _groups(recipe, files):

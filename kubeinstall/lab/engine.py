@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import os
+import socket
 import tarfile
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
@@ -92,19 +93,23 @@ def connect() -> Engine | None:
 
     Raises EngineDeniedError where a socket is there and this user may not use it.
     """
+    address = os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock"
     try:
+        if address.startswith("unix://"):
+            # Asked plainly first: the SDK tells "nobody there" and "not allowed" apart only in the text of its error.
+            with socket.socket(socket.AF_UNIX) as probe:
+                probe.connect(address.removeprefix("unix://"))
         with ExitStack() as unless_it_answers:
             client = docker.DockerClient.from_env(timeout=_TIMEOUT)
             unless_it_answers.callback(client.close)
             client.ping()
             unless_it_answers.pop_all()
-    except (docker.errors.DockerException, requests.RequestException, OSError) as error:
-        # The SDK wraps the operating system's refusal into a message; nothing else of it tells the two apart.
-        if "Permission denied" in str(error):
-            raise EngineDeniedError(
-                "the Docker engine does not let this user in",
-                remedy='`sudo usermod -aG docker "$USER"`, log in again, and repeat',
-            ) from error
+    except PermissionError as error:
+        raise EngineDeniedError(
+            "the Docker engine does not let this user in",
+            remedy='`sudo usermod -aG docker "$USER"`, log in again, and repeat',
+        ) from error
+    except (docker.errors.DockerException, requests.RequestException, OSError):
         return None
     return Engine(client)
 

@@ -22,14 +22,15 @@ BEGIN, END = "<<<kubeinstall", "kubeinstall>>>"
 # -I and -S: no site-packages, no environment of the host's can change what runs. The sources become a package of
 # their own.
 LOADER = """\
-import json, sys, traceback
-from importlib.abc import Loader, MetaPathFinder
+import json, sys
 from importlib.machinery import ModuleSpec
-class Sources(MetaPathFinder, Loader):
+class Sources:
     def find_spec(self, name, path=None, target=None):
         package, _, module = name.partition(".")
         if package == "hostside" and (module or "__init__") in SOURCES:
             return ModuleSpec(name, self, is_package=not module)
+    def create_module(self, spec):
+        return None
     def exec_module(self, module):
         name = module.__name__.partition(".")[2] or "__init__"
         exec(compile(SOURCES[name], "hostside/" + name + ".py", "exec"), module.__dict__)
@@ -41,6 +42,7 @@ try:
 except HostError as error:
     answer = {"failed": str(error)}
 except Exception:
+    import traceback
     answer = {"crashed": traceback.format_exc(limit=-6)}
 """
 

@@ -6,7 +6,6 @@ import contextlib
 import fcntl
 import grp
 import os
-import platform
 import pwd
 import subprocess
 import time
@@ -29,7 +28,7 @@ class Host:
 
     @property
     def architecture(self) -> str:
-        machine = platform.machine()
+        machine = os.uname().machine
         if machine not in ARCHITECTURES:
             raise HostError(f"the processor architecture {machine} is not supported: amd64 and arm64 are")
         return ARCHITECTURES[machine]

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import os
 import threading
-import urllib.error
-import urllib.request
 from typing import Any, Dict, Iterable, List, Optional, Set
 
 from .errors import HostError
@@ -31,6 +30,8 @@ def main(spec: Dict[str, Any]) -> Dict[str, Any]:
     for archive in spec["archives"]:
         load(archive)
         remove_file(archive)
+        with contextlib.suppress(OSError):  # it is shared, and goes with the last file
+            os.rmdir(os.path.dirname(archive))
     there = identities(list(spec["images"]))
     missing = [reference for reference, wanted in spec["images"].items() if there.get(reference) != wanted]
     return {"architecture": host.architecture, "missing": missing}
@@ -80,11 +81,12 @@ def load(archive: str) -> None:
 
 def normalized(reference: str) -> str:
     """A reference in full: what Docker abbreviates has its registry, folder and tag."""
-    first, slash, _ = reference.partition("/")
-    if not slash:
-        reference = f"docker.io/library/{reference}"
-    elif "." not in first and ":" not in first and first != "localhost":
-        reference = f"docker.io/{reference}"
+    registry, slash, name = reference.partition("/")
+    if not slash or ("." not in registry and ":" not in registry and registry != "localhost"):
+        registry, name = "docker.io", reference
+    if registry == "docker.io" and "/" not in name:
+        name = f"library/{name}"
+    reference = f"{registry}/{name}"
     last = reference.rsplit("/", 1)[-1]
     return reference if ":" in last or "@" in last else f"{reference}:latest"
 
@@ -97,6 +99,10 @@ def registry_answers(reference: str, timeout: float = 3) -> bool:
 
 @functools.lru_cache(maxsize=None)
 def _answers(registry: str, timeout: float) -> bool:
+    # Here, since most runs find every image in its place and do not have to wait for these.
+    import urllib.error
+    import urllib.request
+
     answered: List[bool] = []
 
     def ask() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import platform
 import re
@@ -15,7 +16,6 @@ from typing import Any, Iterator
 from .files import digest_of, read
 from .host import Host
 from .record import DIRECTORY
-from .status import components
 
 # A symbol that a kernel has, if it has the feature: those that are built in often show no other sign.
 SYMBOLS = {
@@ -31,12 +31,13 @@ RTM_GETADDR, NLM_F_REQUEST_DUMP, NLMSG_DONE, RTM_NEWADDR, IFA_ADDRESS, IFA_LOCAL
 
 
 def main(spec: dict[str, Any]) -> dict[str, Any]:
-    """`spec`: root, ports: [number], features: [kernel module], programs: [name], digests: [path].
+    """`spec`: root, ports: [number], programs: [name], digests: [path].
 
-    Returns {time, python, user, root: is it root}, and for root also {systemd, machine, distribution, family: [ids],
-    hostname, machine_id, networks: [{link, address: "10.0.0.1/24"}], disk: {directory: {free: MiB, device}},
-    memory: MiB, swap: [device], ports: [{port, address, process, pid, ours}], features: {module: how it is there, or ""},
-    programs: [those found], cgroups: {version, controllers}, digests: {path: sha256 or null}, components: [name]}.
+    Returns {time: seconds, python, user, root: is it root}, and for root also {systemd, machine, distribution,
+    family: [ids], hostname, machine_id, networks: [{link, address: "10.0.0.1/24"}], memory: MiB, swap: [device],
+    disk: {directory: {free: MiB, device}}, ports: [{port, address, process, pid, unit, ours}],
+    features: {kernel module: "loaded", "built in", "loadable" or ""}, programs: [those found],
+    cgroups: {version, controllers}, digests: {path: sha256 or null}, components: [name]}.
     """
     now = time.time()
     host = Host(spec.get("root", "/"))
@@ -49,7 +50,7 @@ def main(spec: dict[str, Any]) -> dict[str, Any]:
     if not answer["root"]:
         return answer  # the rest would be half of the truth
     release = os_release(host)
-    units = {one["unit"] for one in components(host) if one["unit"]}
+    records = components(host)
     answer.update(
         systemd=os.path.isdir(host.path("/run/systemd/system")),
         machine=platform.machine(),
@@ -61,12 +62,12 @@ def main(spec: dict[str, Any]) -> dict[str, Any]:
         disk={path: disk(host, path) for path in ("/var", "/usr/local")},
         memory=memory(host),
         swap=[line.split()[0] for line in (read(host.path("/proc/swaps")) or "").splitlines()[1:]],
-        ports=ports(host, spec["ports"], units),
-        features=features(host, spec["features"]),
+        ports=ports(host, spec["ports"], set(records.values()) - {None}),
+        features=features(host),
         programs=[name for name in spec["programs"] if shutil.which(name, path=SEARCHED)],
         cgroups=cgroups(host),
         digests={path: digest_of(host.path(path)) for path in spec["digests"]},
-        components=sorted(one["name"] for one in components(host)),
+        components=sorted(records),
     )
     return answer
 
@@ -83,6 +84,17 @@ def user_name() -> str:
 def os_release(host: Host) -> dict[str, str]:
     pairs = [line.split("=", 1) for line in (read(host.path("/etc/os-release")) or "").splitlines() if "=" in line]
     return {name.strip(): value.strip().strip("\"'") for name, value in pairs}
+
+
+def components(host: Host) -> dict[str, Any]:
+    """{component that we installed: its systemd unit or None}. What is wrong with a record, its component will say."""
+    found = {}
+    directory = host.path(DIRECTORY)
+    for name in os.listdir(directory) if os.path.isdir(directory) else []:
+        if name.endswith(".json"):
+            with contextlib.suppress(ValueError):
+                found[name[: -len(".json")]] = json.loads(read(f"{directory}/{name}") or "{}").get("unit")
+    return found
 
 
 def memory(host: Host) -> int:
@@ -107,12 +119,12 @@ def cgroups(host: Host) -> dict[str, Any]:
     return {"version": 1, "controllers": []}
 
 
-def features(host: Host, names: list[str]) -> dict[str, str]:
+def features(host: Host) -> dict[str, str]:
     """How the kernel has each: loaded, built in, loadable, or "" where it has not."""
     loaded = {line.split()[0] for line in (read(host.path("/proc/modules")) or "").splitlines()}
     builtin = read(host.path(f"/lib/modules/{platform.release()}/modules.builtin")) or ""
     found: dict[str, str] = {}
-    for name in names:
+    for name in SYMBOLS:
         if name in loaded:
             found[name] = "loaded"
         elif os.path.isdir(host.path(f"/sys/module/{name}")) or f"/{name}.ko" in builtin:
@@ -128,8 +140,8 @@ def features(host: Host, names: list[str]) -> dict[str, str]:
                 symbols = handle.read()
         except OSError:
             symbols = b""
-        for name in names:
-            if not found[name] and SYMBOLS[name] in symbols:
+        for name, symbol in SYMBOLS.items():
+            if not found[name] and symbol in symbols:
                 found[name] = "built in"
     return found
 

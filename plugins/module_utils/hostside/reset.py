@@ -55,8 +55,9 @@ def main(spec: dict[str, Any]) -> dict[str, Any]:
                 for path in component["remove"]:
                     unmount_below(host, path)
     for component in components:
-        removed += removal.remove(host, {**component, "check": check})["removed"]
+        removed += removal.remove(host, {**component, "check": check, "reload": False})["removed"]
     if not check:
+        units.daemon_reload(host)
         _remove_empty(host, [path for record in records.values() for path in record.data["directories"]])
         _control_groups(host)
     return {"removed": removed, "kept": kept}
@@ -113,6 +114,7 @@ def _pods(host: Host, check: bool) -> list[str]:
         while os.path.ismount(path) and host.run(["umount", path], check=False).returncode == 0:
             pass
         os.unlink(path)
+    _remove_empty(host, ["/run/netns"])
     return removed
 
 
@@ -196,7 +198,8 @@ def unmount_below(host: Host, path: str) -> None:
 
 
 def _remove_empty(host: Host, directories: list[str]) -> None:
-    """Folders that several components shared: each was recorded by the one that came first."""
+    """Folders that several components shared, recorded by the one that came first; never one that is mounted."""
     for path in sorted(set(directories), reverse=True):
-        if os.path.isdir(host.path(path)) and not os.listdir(host.path(path)):
-            os.rmdir(host.path(path))
+        full = host.path(path)
+        if os.path.isdir(full) and not os.path.ismount(full) and not os.listdir(full):
+            os.rmdir(full)

@@ -27,7 +27,9 @@ def main(spec: Dict[str, Any]) -> Dict[str, Any]:
     """
     host = Host(spec.get("root", "/"))
     answer: Dict[str, Any] = {"components": components(host), "nodes": None, "api": ""}
-    if spec.get("api"):
+    if spec.get("api") and not os.path.exists(host.path(spec["api"]["certificate"])):
+        answer["api"] = f"the API can't be asked: {spec['api']['certificate']} is not there yet"
+    elif spec.get("api"):
         try:
             answer["nodes"] = nodes(host, spec["api"])
         except (OSError, http.client.HTTPException, ValueError, KeyError) as error:

@@ -238,6 +238,10 @@ def test_cli_round(engine: FakeEngine) -> None:
     assert "There is no lab" in invoke("list").stdout
 
 
+def test_cli_knows_the_default_name() -> None:
+    assert cli_lab._DEFAULT_NAME == lab.DEFAULT_NAME
+
+
 def test_cli_passes_errors_on(engine: FakeEngine) -> None:
     assert isinstance(invoke("up", "--control-planes", "0").exception, InputError)
     assert isinstance(invoke("ssh", "nobody").exception, InputError)

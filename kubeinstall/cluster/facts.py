@@ -1,0 +1,237 @@
+"""Judges what the hosts say of themselves (hostside/probe.py) against what the inventory asks of them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Mapping
+from ipaddress import IPv4Interface
+from pathlib import Path
+from typing import Any
+
+from kubeinstall.cluster.hosts import node_address
+from kubeinstall.cluster.inputs import CONTROL_PLANE, ETCD, NODE, Findings, HostInput, Inputs
+from kubeinstall.cluster.known import Known
+from kubeinstall.cluster.networks import network
+from kubeinstall.cluster.reports import AUTHORITIES, PORTS, Facts, Report
+from kubeinstall.components.catalogue import MACHINES
+from kubeinstall.errors import PKIError
+from kubeinstall.pki import PKI
+
+__all__ = ["check_facts"]
+
+OLDEST_PYTHON = (3, 9)
+CLOCK_SECONDS = 30
+# MiB of our programs under /usr/local, where that is a file system of its own.
+PROGRAMS_DISK = 1024
+OUR_LINKS = ("cni0", "flannel", "veth", "kube-")
+CONTROLLERS = {1: ("cpu", "cpuset", "memory", "pids"), 2: ("cpu", "cpuset", "memory", "pids")}
+FAMILIES = {"debian", "ubuntu", "rhel", "fedora"}
+
+
+def check_facts(inputs: Inputs, known: Known, reports: Mapping[str, Report], errors: Findings) -> None:
+    """All hosts that were asked, each by itself and then against each other."""
+    digests = _authorities(inputs)
+    asked = [(host, reports[host.name]) for host in inputs.hosts if host.name in reports]
+    for host, report in asked:
+        if report.facts is None:
+            what, remedy = _unreachable(report.unreachable, host) if report.unreachable else (report.failure, "")
+            errors.add(what, remedy, hosts=[host])
+        elif _can_be_asked(host, report.facts, errors):
+            if abs(report.clock) > CLOCK_SECONDS:
+                way = "ahead of" if report.clock > 0 else "behind"
+                what = f"its clock is {abs(report.clock):.0f} s {way} this machine's"
+                errors.add(what, "run a time service on both (chrony, systemd-timesyncd)", hosts=[host])
+            check = _Check(host, report.facts, inputs, known, errors)
+            check.system()
+            check.resources()
+            check.ports()
+            check.network()
+            check.authorities(digests)
+            if host in inputs.members(CONTROL_PLANE, NODE):
+                check.node()
+    _check_twice([(host, report.facts) for host, report in asked if report.facts and report.facts.root], errors)
+
+
+def _can_be_asked(host: HostInput, facts: Facts, errors: Findings) -> bool:
+    version = tuple(int(part) for part in facts.python.split(".")[:2] if part.isdecimal())
+    if version < OLDEST_PYTHON:
+        what = f"its Python is {facts.python}, and {'.'.join(map(str, OLDEST_PYTHON))} is the oldest that does"
+        errors.add(what, "install a newer one beside it and set ansible_python_interpreter", hosts=[host])
+    if not facts.root:
+        remedy = "set ansible_become: true, and let the user use sudo"
+        errors.add(f"commands run there as {facts.user}, not as root", remedy, hosts=[host])
+    return facts.root
+
+
+class _Check:
+    """One host that answered as root."""
+
+    def __init__(self, host: HostInput, facts: Facts, inputs: Inputs, known: Known, errors: Findings) -> None:
+        self.host, self.facts, self.inputs, self.known, self.errors = host, facts, inputs, known, errors
+
+    def system(self) -> None:
+        facts = self.facts
+        if not facts.systemd:
+            self._add("it was not booted with systemd, which has to run all services", "choose a system that is")
+        if facts.machine not in MACHINES:
+            self._add(f"its processor architecture is {facts.machine}", "amd64 and arm64 are supported")
+        if not FAMILIES & set(facts.family):
+            name = facts.distribution or "unknown"
+            self._add(f"its distribution is {name}", "Debian, Ubuntu and the RHEL family are supported")
+        if not facts.machine_id:
+            self._add("its /etc/machine-id is empty", "run systemd-machine-id-setup there")
+
+    def resources(self) -> None:
+        # A host that was installed has used some of it, and is repaired all the same.
+        if self.facts.components:
+            return
+        memory, disk = int(self._value("host_minimum_memory") or 0), int(self._value("host_minimum_disk") or 0)
+        if self.facts.memory < memory:
+            self._add(f"it has {self.facts.memory} MiB of memory, less than the {memory} of host_minimum_memory")
+        wanted = {"/var": disk}
+        if self.facts.disk["/usr/local"]["device"] != self.facts.disk["/var"]["device"]:
+            wanted["/usr/local"] = PROGRAMS_DISK
+        for directory, least in wanted.items():
+            free = self.facts.disk[directory]["free"]
+            if free < least:
+                limit = f"the {least} of host_minimum_disk" if directory == "/var" else f"{least} for the programs"
+                self._add(f"{directory} has {free} MiB of free disk, less than {limit}")
+
+    def ports(self) -> None:
+        groups = {group for group in (ETCD, CONTROL_PLANE) if self.host in self.inputs.members(group)}
+        if self.host in self.inputs.members(CONTROL_PLANE, NODE):
+            groups.add(NODE)
+        wanted = {port: whose for group in groups for port, whose in PORTS[group].items()}
+        for taken in self.facts.ports:
+            if taken.ours or taken.port not in wanted:
+                continue
+            whose, local = wanted[taken.port]
+            if not local or taken.address in ("0.0.0.0", "::", "127.0.0.1"):  # noqa: S104 compared, not listened on
+                by = f"{taken.process} (process {taken.pid}{', ' + taken.unit if taken.unit else ''})"
+                holder = by if taken.pid is not None else "the kernel or another network namespace's process"
+                self._add(f"port {taken.port}, which {whose} needs, is taken by {holder}", "stop that service there")
+
+    def network(self) -> None:
+        interfaces = {item["link"]: [] for item in self.facts.networks}  # type: dict[str, list[IPv4Interface]]
+        for item in self.facts.networks:
+            interfaces[item["link"]].append(IPv4Interface(item["address"]))
+        address = node_address(self.host)
+        own = [str(one.ip) for found in interfaces.values() for one in found if not one.ip.is_loopback]
+        if address and address not in own:
+            remedy = "set node_address to the one by which the other hosts reach it"
+            self._add(
+                f"its node address {address} is none of its addresses ({', '.join(own) or 'it has none'})", remedy
+            )
+        for name in ("cluster_pod_network", "cluster_service_network"):
+            cluster = network(self.inputs.cluster(name))
+            for link, found in interfaces.items():
+                if cluster is None or link.startswith(OUR_LINKS):
+                    continue
+                for one in found:
+                    # An address inside the network is said of node addresses already.
+                    if one.network.overlaps(cluster) and not (str(one.ip) == address and one.ip in cluster):
+                        self._add(
+                            f"its network {one.network} on {link} overlaps with {name} {cluster}",
+                            f"choose another {name}",
+                        )
+
+    def authorities(self, digests: Mapping[str, str]) -> None:
+        for path, authority in AUTHORITIES.items():
+            there = self.facts.digests.get(path)
+            if there and there != digests.get(authority):
+                directory = self.inputs.cluster("cluster_pki_directory")
+                self._add(
+                    f"it belongs to another cluster: its {path} is not this cluster's {authority} authority",
+                    f"put the right one into {directory}, or clear the host if that cluster is given up",
+                )
+
+    def node(self) -> None:
+        facts, kubelet = self.facts, self._value("kubelet_configuration")
+        settings = kubelet if isinstance(kubelet, dict) else {}
+        if facts.hostname.lower() != self.host.name:
+            remedy = f"on the host: hostnamectl set-hostname {self.host.name}, or list it as {facts.hostname}"
+            self._add(f"its hostname is {facts.hostname}, and a node's name is its hostname", remedy)
+        if facts.swap and settings.get("failSwapOn", True):
+            remedy = "swapoff -a and take it out of /etc/fstab, or kubelet_configuration: {failSwapOn: false}"
+            self._add(f"swap is on ({', '.join(facts.swap)}), which kubelet refuses", remedy)
+        version = int(facts.cgroups.get("version", 1))
+        if version == 1 and settings.get("failCgroupV1", True):
+            remedy = "boot with systemd.unified_cgroup_hierarchy=1, or kubelet_configuration: {failCgroupV1: false}"
+            self._add("it has control groups of version 1, which kubelet refuses", remedy)
+        missing = [name for name in CONTROLLERS[version] if name not in facts.cgroups.get("controllers", ())]
+        if missing:
+            self._add(f"its control groups lack {', '.join(missing)}", f"boot with cgroup_enable={missing[0]}")
+        self._features()
+
+    def _features(self) -> None:
+        nftables = self._value("kube_proxy_mode") != "iptables"
+        wanted = {"overlay": "container", "br_netfilter": "service between pods of one host", "nf_conntrack": "service"}
+        if self._value("flannel_backend") == "vxlan":
+            wanted["vxlan"] = "flannel_backend vxlan"
+        if nftables:
+            wanted["nf_tables"] = "kube_proxy_mode nftables"
+        remedies = {"vxlan": ", or set flannel_backend: host-gw", "nf_tables": ", or set kube_proxy_mode: iptables"}
+        for name, purpose in wanted.items():
+            if not self.facts.features.get(name):
+                remedy = f"install a kernel that has it as a module, or its package of modules{remedies.get(name, '')}"
+                self._add(f"its kernel has no {name}, without which there is no {purpose}", remedy)
+        program = "nft" if nftables else "iptables"
+        if program not in self.facts.programs and not {"apt-get", "dnf"} & set(self.facts.programs):
+            self._add(f"the program {program}, which kube-proxy calls, is missing", "install it")
+
+    def _value(self, name: str) -> Any:
+        return self.host.values.get(name, self.known.default(name))
+
+    def _add(self, what: str, remedy: str = "") -> None:
+        self.errors.add(what, remedy, hosts=[self.host])
+
+
+def _check_twice(asked: list[tuple[HostInput, Facts]], errors: Findings) -> None:
+    for name, said, remedy in (
+        ("hostname", "the same hostname", "give each its own: hostnamectl set-hostname NAME"),
+        (
+            "machine_id",
+            "the same machine-id",
+            "on the copies: rm /etc/machine-id && systemd-machine-id-setup, and reboot",
+        ),
+    ):
+        holders: dict[str, list[HostInput]] = defaultdict(list)
+        for host, facts in asked:
+            if getattr(facts, name):
+                holders[getattr(facts, name).lower()].append(host)
+        for value, hosts in holders.items():
+            if len(hosts) > 1:
+                errors.add(f"they have {said}, {value}", remedy, hosts=hosts)
+
+
+def _unreachable(message: str, host: HostInput) -> tuple[str, str]:
+    lines = [line.strip() for line in message.splitlines() if line.strip()]
+    user = host.values.get("ansible_user", "the default user")
+    if "host key verification failed" in message.lower():
+        return (
+            "its host key is not known here, or is not the one that is known",
+            "compare it and connect once with ssh; for a host that was made anew: ssh-keygen -R ADDRESS before that",
+        )
+    if "Permission denied" in message:
+        return (
+            f"it refuses the login as {user}",
+            "check ansible_user, ansible_ssh_private_key_file and the keys on the host",
+        )
+    reason = lines[-1] if lines else "no reason was given"
+    for prefix in ("Task failed: ", "Failed to connect to the host via ssh: ", "ssh: "):
+        reason = reason.removeprefix(prefix)
+    return f"it cannot be reached: {reason}", "check ansible_host, ansible_port, and that the host is up"
+
+
+def _authorities(inputs: Inputs) -> dict[str, str]:
+    """{authority: sha256 of its certificate}; none before the first run."""
+    directory = inputs.cluster("cluster_pki_directory")
+    if not isinstance(directory, str):
+        return {}
+    pki = PKI(Path(directory))
+    try:
+        texts = {name: pki.read(f"{name}/ca.crt") for name in AUTHORITIES.values() if pki.has(f"{name}/ca.crt")}
+    except PKIError:
+        return {}
+    return {name: hashlib.sha256(text.encode()).hexdigest() for name, text in texts.items()}

@@ -1,0 +1,50 @@
+"""Judges the whole inventory and what its hosts said of themselves; see plugins/modules/validate.py."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ansible.plugins.action import ActionBase
+
+from kubeinstall.cluster import Cluster
+from kubeinstall.cluster.inventory import host_variables
+from kubeinstall.cluster.reports import Facts, Report
+from kubeinstall.errors import InputError
+
+
+class ActionModule(ActionBase):
+    _supports_check_mode = True
+    _supports_async = False
+    _requires_connection = False
+    TRANSFERS_FILES = False
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        result: dict[str, Any] = super().run(tmp, task_vars)
+        _, arguments = self.validate_argument_spec(argument_spec={"reports": {"type": "str"}})
+        variables = task_vars or {}
+        # Of all hosts, also under --limit: a cluster is right or wrong as a whole.
+        hostvars = host_variables(variables["hostvars"], variables["groups"], self._loader)
+        found = (
+            {name: host.get(arguments["reports"]) for name, host in hostvars.items()} if arguments["reports"] else {}
+        )
+        reports = {name: _report(said) for name, said in found.items() if said}
+        try:
+            cluster = Cluster.from_hostvars(variables["groups"], hostvars, Path(variables["inventory_dir"]), reports)
+        except InputError as error:
+            problems = [vars(problem) for problem in error.problems]
+            return result | {"failed": True, "msg": str(error), "problems": problems}
+        asked = f", {len(reports)} asked" if reports else ""
+        return result | {
+            "msg": f"{len(cluster.hosts)} hosts{asked}, Kubernetes {cluster.kubernetes_version}: nothing is in the way",
+            "warnings": [str(warning) for warning in cluster.warnings],
+        }
+
+
+def _report(said: Mapping[str, Any]) -> Report:
+    if said.get("unreachable"):
+        return Report(unreachable=str(said.get("msg", "")))
+    if "facts" in said:
+        return Report(facts=Facts.model_validate(said["facts"]), clock=said["clock"])
+    return Report(failure=str(said.get("failure") or said.get("msg") or "it was not asked"))

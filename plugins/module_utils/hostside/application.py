@@ -1,0 +1,137 @@
+"""Makes a component so: keys first, then everything at once, and waits until it works."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from . import binaries, certificates, files, system, units
+from .comparison import considered, digest, inputs, no_longer_wanted, paths
+from .host import Host
+from .ready import wait
+from .record import DIRECTORY, Record
+
+
+def request(host: Host, spec: dict[str, Any]) -> dict[str, Any]:
+    """Signing requests {certificate name: PEM} for `renew`, with new keys waiting beside the old ones."""
+    with host.lock(f"keys of {spec['name']}"):
+        _prepare(host, spec)
+        return {
+            item["name"]: certificates.request(host, item)
+            for item in spec["certificates"]
+            if item["name"] in spec["renew"]
+        }
+
+
+def _prepare(host: Host, spec: dict[str, Any]) -> Record:
+    """What keys and files need before they can be written: packages (openssl), the user, directories. All of it
+    recorded.
+    """
+    record = Record(host, spec["name"])
+    missing = system.missing_packages(host, spec["packages"])
+    if missing:
+        system.install_packages(host, missing)
+    if spec["user"] and system.make_user(host, spec["user"]):
+        record.data["user"] = spec["user"]
+        record.save()
+    for item in spec["directories"]:
+        if files.compare_directory(host, item):
+            record.add("directories", files.make_directory(host, item))
+    for path in paths(spec):
+        record.add("directories", files.make_parents(host, os.path.dirname(path)))
+    record.save()
+    return record
+
+
+def apply(host: Host, spec: dict[str, Any]) -> dict[str, Any]:
+    """Make it so, and wait until it works. Returns {restarted: why or None, invocation}."""
+    try:
+        with host.lock(f"apply {spec['name']}"):
+            return {"restarted": _apply(host, spec)}
+    finally:
+        _clear_delivery(spec["delivered"])
+
+
+def _apply(host: Host, spec: dict[str, Any]) -> str | None:
+    record = _prepare(host, spec)
+    changed = [item for item in considered(host, spec) if files.compare_file(host, item)]
+    _remember(host, spec, record, changed)
+    _settle_system(host, spec)
+    for change in binaries.compare(host, spec["binaries"]):
+        item = next(item for item in spec["binaries"] if item["dest"] == change["path"])
+        binaries.install(host, item, spec["delivered"].get(change["after"]))
+    for item in spec["certificates"]:
+        signed = spec["signed"].get(item["name"])
+        if signed or not certificates.look(host, item)["attributes"]:
+            certificates.install(host, item, signed)
+    for item in changed:
+        if not item.get("after_ready"):
+            files.write_file(host, item)
+    for path in no_longer_wanted(host, spec, record):
+        files.remove_file(host.path(path))
+    unit_changed = any(os.path.basename(item["dest"]) == spec["unit"] for item in changed)
+    restarted = _start(host, spec, record, unit_changed)
+    for item in changed:
+        if item.get("after_ready"):
+            files.write_file(host, item)
+    for archive in spec["archives"].values():
+        from . import images
+
+        images.load(archive)
+        files.remove_file(archive)
+    wanted = paths(spec)
+    record.data["files"] = [path for path in record.data["files"] if path in wanted]
+    record.data["versions"] = {item["name"]: item["version"] for item in spec["binaries"]}
+    record.save()
+    return restarted
+
+
+def _clear_delivery(delivered: dict[str, str]) -> None:
+    for path in delivered.values():
+        files.remove_file(path)
+    for directory in {os.path.dirname(path) for path in delivered.values()}:
+        if os.path.isdir(directory) and not os.listdir(directory):
+            os.rmdir(directory)
+
+
+def _remember(host: Host, spec: dict[str, Any], record: Record, changed: list[dict[str, Any]]) -> None:
+    """Record what is about to be written before it is, so that a reset finds it even after a kill."""
+    ours = set(record.data["files"])
+    about_to = [item["dest"] for item in changed] + [item["dest"] for item in spec["binaries"]]
+    about_to += certificates.paths(spec["certificates"])
+    for path in about_to:
+        if path not in ours and os.path.lexists(host.path(path)) and path not in record.data["originals"]:
+            kept = f"{DIRECTORY}/originals{path}"
+            files.keep_original(host, path, kept)
+            record.data["originals"][path] = kept
+    record.add("files", about_to)
+    for name, value in system.differing_sysctls(host, spec["sysctls"]).items():
+        record.data["sysctls"].setdefault(name, value)
+    record.data["unit"] = spec["unit"]
+    record.save()
+
+
+def _settle_system(host: Host, spec: dict[str, Any]) -> None:
+    system.load_modules(host, system.missing_modules(host, spec["kernel_modules"]))
+    for name in system.differing_sysctls(host, spec["sysctls"]):
+        system.write_sysctl(host, name, str(spec["sysctls"][name]))
+
+
+def _start(host: Host, spec: dict[str, Any], record: Record, unit_changed: bool) -> str | None:
+    """Start or restart the unit if it has to be, and stamp it with what it was started from once it is ready."""
+    unit = spec["unit"]
+    if not unit:
+        return None
+    if units.show(host, unit).get("NeedDaemonReload") == "yes" or unit_changed:
+        units.daemon_reload(host)
+    state, wanted = units.show(host, unit), inputs(host, spec)
+    if state.get("UnitFileState") != "enabled":
+        units.enable(host, unit)
+    read = [host.path(path) for path in wanted]
+    why = units.why_restart(state, record.data.get("stamp", {}), digest(wanted), read)
+    if why is None:
+        return None
+    units.start(host, unit, restart=units.living(state))
+    invocation = wait(host, unit, spec["ready"], state.get("InvocationID", ""))
+    record.data["stamp"] = {"inputs": digest(wanted), "invocation": invocation}
+    return why

@@ -1,0 +1,119 @@
+"""Compares a component with what is on the host. Nothing is touched."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from typing import Any
+
+from . import binaries, certificates, files, system, units
+from .host import Host
+from .record import Record
+
+
+def compare(host: Host, spec: dict[str, Any]) -> dict[str, Any]:
+    """Everything that differs from the spec. Nothing is touched.
+
+    Returns {architecture, changes: [difference], certificates: {name: what is there}, needs: {binaries, images},
+    unit: {living, enabled, why}, bootstraps: [data that does not exist yet]}.
+    """
+    record = Record(host, spec["name"])
+    changes = _system_changes(host, spec)
+    changes += [change for item in spec["directories"] if (change := files.compare_directory(host, item))]
+    programs = binaries.compare(host, spec["binaries"])
+    changes += programs
+    changes += [change for item in considered(host, spec) if (change := files.compare_file(host, item))]
+    gone = no_longer_wanted(host, spec, record)
+    changes += [{"kind": "file", "path": path, "before": files.read(host.path(path)), "after": None} for path in gone]
+    pictures = missing_images(spec)
+    changes += [system.describe("image", item["reference"], "missing", "loaded") for item in pictures]
+    found = {item["name"]: certificates.look(host, item) for item in spec["certificates"]}
+    return {
+        "architecture": host.architecture,
+        "changes": changes,
+        "certificates": found,
+        "needs": {"binaries": programs, "images": [item["reference"] for item in pictures]},
+        "unit": _unit_state(host, spec, record),
+        "bootstraps": [
+            item["only_if_missing"]
+            for item in spec["files"]
+            if item.get("only_if_missing") and not os.path.exists(host.path(item["only_if_missing"]))
+        ],
+    }
+
+
+def _system_changes(host: Host, spec: dict[str, Any]) -> list[dict[str, Any]]:
+    changes = []
+    if spec["user"] and host.uid(spec["user"]) is None:
+        changes.append(system.describe("user", spec["user"], "missing", "made"))
+    for name in system.missing_packages(host, spec["packages"]):
+        changes.append(system.describe("package", name, "missing", "installed"))
+    for name in system.missing_modules(host, spec["kernel_modules"]):
+        changes.append(system.describe("kernel module", name, "missing", "loaded"))
+    for name, value in system.differing_sysctls(host, spec["sysctls"]).items():
+        changes.append(system.describe("sysctl", name, value, spec["sysctls"][name]))
+    return changes
+
+
+def considered(host: Host, spec: dict[str, Any]) -> list[dict[str, Any]]:
+    """Bootstrap files count only while what they bootstrap is not there."""
+    return [
+        item
+        for item in spec["files"]
+        if not item.get("only_if_missing") or not os.path.exists(host.path(item["only_if_missing"]))
+    ]
+
+
+def no_longer_wanted(host: Host, spec: dict[str, Any], record: Record) -> list[str]:
+    wanted = set(paths(spec))
+    return [path for path in record.data["files"] if path not in wanted and os.path.lexists(host.path(path))]
+
+
+def missing_images(spec: dict[str, Any]) -> list[dict[str, Any]]:
+    """Images that nobody can pull: not on the host, and their registry does not answer."""
+    if not spec["images"]:
+        return []
+    from . import images
+
+    there = images.present([item["reference"] for item in spec["images"]])
+    missing = [item for item in spec["images"] if item["reference"] not in there]
+    return [item for item in missing if not images.registry_answers(item["reference"])]
+
+
+def inputs(host: Host, spec: dict[str, Any]) -> dict[str, str | None]:
+    """{path: digest wanted} of all the unit is started from; a certificate counts as it is on the disk."""
+    wanted: dict[str, str | None] = {
+        item["dest"]: hashlib.sha256(item["content"].encode()).hexdigest()
+        for item in spec["files"]
+        if item.get("restart", True) and not item.get("only_if_missing") and not item.get("after_ready")
+    }
+    for item in spec["binaries"]:
+        wanted[item["dest"]] = binaries.wanted_digest(item, host.architecture)
+    for item in spec["certificates"]:
+        wanted[item["certificate"]] = files.digest_of(host.path(item["certificate"]))
+    return wanted
+
+
+def digest(inputs: dict[str, str | None]) -> str | None:
+    if None in inputs.values():
+        return None
+    return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
+
+
+def _unit_state(host: Host, spec: dict[str, Any], record: Record) -> dict[str, Any] | None:
+    if not spec["unit"]:
+        return None
+    state, wanted = units.show(host, spec["unit"]), inputs(host, spec)
+    read = [host.path(path) for path in wanted]
+    return {
+        "living": units.living(state),
+        "enabled": state.get("UnitFileState") == "enabled",
+        "why": units.why_restart(state, record.data.get("stamp", {}), digest(wanted), read),
+    }
+
+
+def paths(spec: dict[str, Any]) -> list[str]:
+    """Every path a present component may own."""
+    paths = [item["dest"] for item in spec["files"]] + [item["dest"] for item in spec["binaries"]]
+    return paths + certificates.paths(spec["certificates"])
