@@ -3,6 +3,7 @@
     KubeinstallError            the run failed (exit 1)
     ├── InputError              what the user wrote is wrong (exit 2), nothing was touched
     ├── ComponentError          a file could not be had, or is not the file that was pinned
+    │   └── UnavailableError    one source does not have it: the next is tried
     ├── PKIError                an authority is missing, altered or refuses to sign
     ├── LabError                the local Docker engine or a lab host does not do its part
     └── RunError                an Ansible run ended in failure
@@ -23,6 +24,7 @@ __all__ = [
     "PKIError",
     "Problem",
     "RunError",
+    "UnavailableError",
 ]
 
 
@@ -61,6 +63,10 @@ class InputError(KubeinstallError):
 
 class ComponentError(KubeinstallError):
     """A component's file could not be had, or failed its digest."""
+
+
+class UnavailableError(ComponentError):
+    """One source does not have a component, for the reason given: the next source is tried."""
 
 
 class PKIError(KubeinstallError):

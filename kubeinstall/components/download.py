@@ -12,9 +12,9 @@ from pathlib import Path, PurePosixPath
 import httpx
 
 from kubeinstall.components.progress import Progress
-from kubeinstall.errors import ComponentError
+from kubeinstall.errors import ComponentError, UnavailableError
 
-__all__ = ["UnavailableError", "download", "extract"]
+__all__ = ["download", "extract"]
 
 CONNECT_SECONDS = 5.0
 # From the request to the first byte, redirects and name resolution (which no client can bound) included.
@@ -26,10 +26,6 @@ CHUNK = 1 << 20
 
 # Hosts that did not answer, and why: each later file of this process falls back at once instead of waiting again.
 _unreachable: dict[str, str] = {}
-
-
-class UnavailableError(Exception):
-    """A source does not have the file, for the reason given: the next source is tried."""
 
 
 def download(url: str, digest: str, part: Path, progress: Progress) -> None:

@@ -8,10 +8,9 @@ from pathlib import Path
 
 from kubeinstall.components.build import build, modules_folder
 from kubeinstall.components.catalogue import Catalogue, checked_digest
-from kubeinstall.components.download import UnavailableError, download, extract
 from kubeinstall.components.progress import Progress, Silent
 from kubeinstall.components.store import File, Store
-from kubeinstall.errors import ComponentError, InputError
+from kubeinstall.errors import ComponentError, InputError, UnavailableError
 
 __all__ = ["BUILD", "RELEASE", "SOURCES", "Request", "Source", "fetch"]
 
@@ -179,6 +178,9 @@ def _from_release(request: Request, folder: Path, progress: Progress) -> tuple[d
     if release is None or digest is None:
         raise UnavailableError(str(_release_lacks(request)))
     part = folder.parent / f".download-{url.rsplit('/', 1)[-1]}"
+    # Here, since most runs find all in the cache: an HTTP client takes a tenth of a second to import.
+    from kubeinstall.components.download import download, extract
+
     download(url, digest, part, progress)
     if release.members:
         members = {name: _filled(path, request) for name, path in release.members.items()}

@@ -26,15 +26,12 @@ class ActionModule(ActionBase):
         variables = task_vars or {}
         # Of all hosts, also under --limit: a cluster is right or wrong as a whole.
         hostvars = host_variables(variables["hostvars"], variables["groups"], self._loader)
-        found = (
-            {name: host.get(arguments["reports"]) for name, host in hostvars.items()} if arguments["reports"] else {}
-        )
-        reports = {name: _report(said) for name, said in found.items() if said}
+        variable = arguments["reports"]
+        reports = {name: _report(host[variable]) for name, host in hostvars.items() if variable in host}
         try:
             cluster = Cluster.from_hostvars(variables["groups"], hostvars, Path(variables["inventory_dir"]), reports)
         except InputError as error:
-            problems = [vars(problem) for problem in error.problems]
-            return result | {"failed": True, "msg": str(error), "problems": problems}
+            return result | {"failed": True, "msg": str(error)}
         asked = f", {len(reports)} asked" if reports else ""
         return result | {
             "msg": f"{len(cluster.hosts)} hosts{asked}, Kubernetes {cluster.kubernetes_version}: nothing is in the way",

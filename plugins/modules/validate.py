@@ -25,9 +25,5 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
-problems:
-  description: Everything that is wrong, each with C(where), C(what) and C(remedy).
-  type: list
-  elements: dict
-  returned: on failure
+msg: {description: "Everything that is wrong, one line for each; or in short what was looked at.", type: str, returned: always}
 """

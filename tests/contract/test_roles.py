@@ -1,0 +1,211 @@
+"""What no linter holds: how the roles, their inputs, the playbooks and the wiring between them fit together."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+ROLES = [
+    "host",
+    "container_engine",
+    "etcd",
+    "kube_apiserver",
+    "kube_controller_manager",
+    "kube_scheduler",
+    "kubelet",
+    "kube_proxy",
+    "flannel",
+    "coredns",
+]
+VERSIONS = {
+    "container_engine_containerd_version": "containerd",
+    "container_engine_runc_version": "runc",
+    "container_engine_cni_plugins_version": "cni-plugins",
+    "container_engine_pause_version": "pause",
+    "etcd_version": "etcd",
+    "flannel_version": "flannel",
+    "flannel_cni_version": "flannel-cni",
+    "coredns_version": "coredns",
+    "kubernetes_version": "kubernetes",
+}
+
+
+def load(path: str) -> Any:
+    return yaml.safe_load((ROOT / path).read_text())
+
+
+def defaults(role: str) -> dict[str, Any]:
+    return dict(load(f"roles/{role}/defaults/main.yml"))
+
+
+def options(role: str) -> dict[str, Any]:
+    return dict(load(f"roles/{role}/meta/argument_specs.yml")["argument_specs"]["main"]["options"])
+
+
+INPUTS = {name: role for role in ROLES for name in defaults(role)}
+WIRING: dict[str, Any] = load("playbooks/vars/cluster.yml")
+CLUSTER_DEFAULTS: dict[str, Any] = WIRING["cluster_defaults"]
+DERIVED = {name: value for name, value in WIRING.items() if name in INPUTS}
+
+
+def code_of(path: Path) -> str:
+    """A file without its comments: they may speak of anything."""
+    return "\n".join(line for line in path.read_text().splitlines() if not line.lstrip().startswith("#"))
+
+
+def tasks_of(path: Path) -> list[dict[str, Any]]:
+    return list(yaml.safe_load(path.read_text()))
+
+
+def plays_of(name: str) -> list[dict[str, Any]]:
+    return list(load(f"playbooks/{name}.yml"))
+
+
+def component_names() -> list[str]:
+    names = []
+    for role in ROLES:
+        for task in tasks_of(ROOT / f"roles/{role}/tasks/main.yml"):
+            if "kubeinstall.cluster.component" in task:
+                names.append(str(task["kubeinstall.cluster.component"]["name"]))
+    return names
+
+
+def test_all_roles_are_known_here() -> None:
+    assert sorted(path.name for path in (ROOT / "roles").iterdir() if path.is_dir()) == sorted(ROLES)
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_inputs_and_their_types_are_the_same_set(role: str) -> None:
+    assert sorted(options(role)) == sorted(defaults(role))
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_types_hold_no_defaults_and_explain_themselves(role: str) -> None:
+    for name, option in options(role).items():
+        assert "default" not in option, name
+        assert option["type"], name
+        assert option["description"].endswith("."), name
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_names_carry_their_role(role: str) -> None:
+    assert [name for name in defaults(role) if not name.startswith(f"{role}_")] == []
+    internal = ROOT / f"roles/{role}/vars/main.yml"
+    if internal.exists():
+        assert [name for name in yaml.safe_load(internal.read_text()) if not name.startswith(f"__{role}_")] == []
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_each_input_is_explained_at_its_default(role: str) -> None:
+    text = (ROOT / f"roles/{role}/defaults/main.yml").read_text()
+    paragraphs = text.removeprefix("---\n").strip().split("\n\n")
+    assert [paragraph for paragraph in paragraphs if not paragraph.startswith("# ")] == []
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_a_role_knows_neither_other_roles_nor_groups(role: str) -> None:
+    foreign = [name for name, owner in INPUTS.items() if owner != role]
+    never = [*foreign, "groups", "group_names", "hostvars", *(name for name in WIRING if name not in INPUTS)]
+    pattern = re.compile(rf"(?<![\w.])(?:{'|'.join(map(re.escape, never))})(?!\w)")
+    for path in sorted((ROOT / "roles" / role).rglob("*")):
+        if path.is_file() and path.parent.name != "meta":
+            assert pattern.findall(code_of(path)) == [], path
+
+
+def test_site_runs_each_role_in_order() -> None:
+    imported = [play["ansible.builtin.import_playbook"] for play in plays_of("site")]
+    assert imported == ["preflight.yml", *(f"{role}.yml" for role in ROLES), "cluster_manifests.yml"]
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_each_role_has_a_playbook(role: str) -> None:
+    used = {
+        task["ansible.builtin.import_role"]["name"]
+        for play in plays_of(role)
+        for task in play["tasks"]
+        if "ansible.builtin.import_role" in task
+    }
+    assert used == {f"kubeinstall.cluster.{role}"}
+
+
+@pytest.mark.parametrize("name", [*ROLES, "cluster_manifests"])
+def test_every_play_that_changes_hosts_stops_at_the_first_failure(name: str) -> None:
+    for play in plays_of(name):
+        assert play["any_errors_fatal"] is True
+        assert play["become"] is True
+        assert play["gather_facts"] is False
+        assert play["vars_files"] == ["vars/cluster.yml"]
+
+
+def test_modules_are_named_in_full() -> None:
+    paths = [path for role in ROLES for path in (ROOT / f"roles/{role}/tasks").glob("*.yml")]
+    tasks = [task for path in paths for task in tasks_of(path)]
+    tasks += [
+        task for path in (ROOT / "playbooks").glob("*.yml") for play in tasks_of(path) for task in play.get("tasks", [])
+    ]
+    for task in tasks:
+        assert [key for key in task if key.count(".") >= 2], task["name"]
+
+
+def test_reset_takes_away_each_component_in_the_opposite_order() -> None:
+    (reset,) = [task for play in plays_of("reset") for task in play["tasks"] if "kubeinstall.cluster.reset" in task]
+    named = [component["name"] for component in reset["kubeinstall.cluster.reset"]["components"]]
+    assert named == component_names()[::-1]
+
+
+# The wiring
+
+
+def test_derived_inputs_say_so_at_their_default_and_no_others_do() -> None:
+    said = set()
+    for role in ROLES:
+        for paragraph in (ROOT / f"roles/{role}/defaults/main.yml").read_text().split("\n\n"):
+            if "Derived: " in paragraph:
+                said |= set(re.findall(r"^(\w+):", paragraph, re.MULTILINE))
+    assert said == set(DERIVED)
+
+
+def test_the_wiring_holds_nothing_else() -> None:
+    others = [name for name in WIRING if name not in INPUTS and name != "cluster_defaults"]
+    assert [name for name in others if not name.startswith("kubeinstall_")] == []
+
+
+def followed(value: Any) -> Any:
+    """A value of the wiring, through the variables that only stand between."""
+    while (match := re.fullmatch(r"\{\{ (kubeinstall_\w+) \}\}", str(value))) is not None:
+        value = WIRING[match[1]]
+    return value
+
+
+@pytest.mark.parametrize("name", sorted(DERIVED))
+def test_a_default_that_stands_twice_is_the_same_twice(name: str) -> None:
+    match = re.fullmatch(r"\{\{ cluster_(\w+) \| default\(cluster_defaults\.(\w+)\) \}\}", str(followed(DERIVED[name])))
+    if match is None or "{{" in str(CLUSTER_DEFAULTS[match[2]]):
+        pytest.skip("derived from the hosts")
+    assert match[1] == match[2]
+    assert defaults(INPUTS[name])[name] == CLUSTER_DEFAULTS[match[2]]
+
+
+def test_what_the_wiring_takes_from_a_role_has_the_default_of_that_role() -> None:
+    text = (ROOT / "playbooks/vars/cluster.yml").read_text()
+    found = [(name, value) for name, value in re.findall(r"(\w+) \| default\(([^()]*)\)", text) if name in INPUTS]
+    assert [name for name, _ in found] == ["container_engine_systemd_cgroup", "kube_proxy_mode"]
+    for name, value in found:
+        assert yaml.safe_load(value) == defaults(INPUTS[name])[name]
+
+
+@pytest.mark.parametrize(("name", "component"), VERSIONS.items())
+def test_versions_are_those_of_the_catalogue(name: str, component: str) -> None:
+    catalogue = load("kubeinstall/components/catalogue.yml")
+    known = CLUSTER_DEFAULTS[name] if name in CLUSTER_DEFAULTS else defaults(INPUTS[name])[name]
+    assert known == catalogue[component]["default"]
+
+
+def test_every_version_is_compared_with_the_catalogue() -> None:
+    free = {name for name in INPUTS if name.endswith("_version") and name not in DERIVED}
+    assert free | {"kubernetes_version"} == set(VERSIONS)
