@@ -57,7 +57,9 @@ def up(
     made = lab.up(name, control_planes, nodes, _say())
     option = "" if made.name == _DEFAULT_NAME else f" -i {_shown(made.inventory)}"
     first = made.hosts[0].name
-    typer.echo(f"{len(made.hosts)} hosts answer over SSH; their inventory is {_shown(made.inventory)}")
+    count = len(made.hosts)
+    answer = "1 host answers" if count == 1 else f"{count} hosts answer"
+    typer.echo(f"{answer} over SSH; the inventory is {_shown(made.inventory)}")
     typer.echo(f"Next: kubeinstall apply{option}    or look around: kubeinstall lab ssh {first}")
 
 
@@ -80,7 +82,7 @@ def list_() -> None:
 
     labs = lab.listing()
     if not labs:
-        typer.echo("There is no lab; `kubeinstall lab up` makes one")
+        typer.echo("There is no lab, or its Docker engine does not run; `kubeinstall lab up` makes or starts one")
         return
     table = Table("lab", "host", "role", "address", "state", "inventory", box=None, pad_edge=False)
     for one in labs:

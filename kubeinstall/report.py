@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from kubeinstall.errors import InputError, KubeinstallError
-from kubeinstall.events import OUTCOMES, Event, Failure, RunResult
+from kubeinstall.events import OUTCOMES, Event, Failure, HostStats, RunResult
 
 __all__ = ["View", "difference", "problems", "summary", "watch"]
 
@@ -53,6 +53,7 @@ class View:
     def __init__(self, console: Console, hosts: Sequence[str], *, check: bool = False) -> None:
         self._console, self._check = console, check
         self._started = time.monotonic()
+        self._title = "Starting"
         self._play: tuple[str, float] | None = None
         self._changed = 0
         self._failed = False
@@ -69,7 +70,9 @@ class View:
             self.flush()
         if event.kind in ("play", "stats"):
             self._end_play()
-        if event.kind == "play":
+        if event.kind == "stats":
+            self._title = "Finishing"
+        elif event.kind == "play":
             self._begin_play(event.play)
         elif event.kind == "warning":
             self._line(Text(f"warning: {event.message}", "yellow"))
@@ -99,18 +102,16 @@ class View:
             doing = dict(self._doing)
         now = time.monotonic()
         table = Table.grid(padding=(0, 2))
-        busy = {host: step for host, step in doing.items() if step[0]}
-        room = max(1, self._console.height - 4)
-        for host, (step, since) in list((busy or doing).items())[:room]:
-            table.add_row(Text(host, "bold"), Text(step, "cyan"), Text(_seconds(now - since) if step else "", "dim"))
-        rest = len(doing) - min(len(busy or doing), room)
-        title = self._play[0] if self._play else "Starting"
-        head = Text.assemble(
-            (title, "bold"), f"  {_seconds(now - self._started)}", "" if not rest else f"  (and {rest} more hosts)"
+        busy = [(host, step, since) for host, (step, since) in doing.items() if step]
+        for host, step, since in busy[: max(1, self._console.height - 4)]:
+            table.add_row(Text(host, "bold"), Text(step, "cyan"), Text(_seconds(now - since), "dim"))
+        at_work = f"  {len(busy)} of {len(doing)} hosts at work" if busy else ""
+        return Group(
+            Text.assemble((self._title, "bold"), f"  {_seconds(now - self._started)}", (at_work, "dim")), table
         )
-        return Group(head, table)
 
     def _begin_play(self, name: str) -> None:
+        self._title = name
         self._play, self._changed, self._failed = (name, time.monotonic()), 0, False
         if not self._console.is_terminal:
             self._line(Text(name))
@@ -139,7 +140,9 @@ class View:
         elif event.kind == "changed":
             self._changed += 1
             sentences = [str(one) for one in event.result.get("changes") or ()]
-            if self._check and (event.host, event.step) not in self._diffs:
+            if (event.host, event.step) in self._diffs:
+                shown = []
+            elif self._check:
                 shown = sentences or [f"{event.step} would change something"]
             else:
                 # On a cluster at work a restart is what people want to know of.
@@ -186,7 +189,12 @@ def _coloured(diff: str) -> Text:
 def summary(console: Console, result: RunResult, *, check: bool = False) -> None:
     """How a run ended: the hosts, the slowest steps, the failures in full, where the journal is and what to do."""
     if result.stats:
-        console.print(_hosts_table(result, check=check))
+        listed = result.stats
+        if len(listed) > _MANY_HOSTS:
+            listed = {host: one for host, one in listed.items() if not one.good}
+        console.print(_hosts_table(listed, check=check))
+        if rest := len(result.stats) - len(listed):
+            console.print(f"and {rest} more without a failure")
     slow = list(_slowest(result.events))[:3]
     if slow:
         console.print(Text("slowest: " + "  ·  ".join(slow), "dim"), soft_wrap=True)
@@ -195,14 +203,9 @@ def summary(console: Console, result: RunResult, *, check: bool = False) -> None
     console.print(_last_words(result, check=check), soft_wrap=True, highlight=False)
 
 
-def _hosts_table(result: RunResult, *, check: bool) -> Table:
-    table = Table(
-        "host", "ok", "would change" if check else "changed", "failed", box=None, pad_edge=False, header_style="dim"
-    )
-    stats = dict(result.stats)
-    if len(stats) > _MANY_HOSTS:
-        stats = {host: one for host, one in stats.items() if not one.good}
-        table.caption = f"and {len(result.stats) - len(stats)} more without a failure"
+def _hosts_table(stats: Mapping[str, HostStats], *, check: bool) -> Table:
+    changed = "would change" if check else "changed"
+    table = Table("host", "ok", changed, "failed", box=None, pad_edge=False, header_style="dim")
     for host, one in stats.items():
         failed = "unreachable" if one.unreachable else str(one.failed or "")
         style = "red" if failed else "yellow" if one.changed else "green"

@@ -181,11 +181,12 @@ class _Watch:
         return False
 
     def end(self, status: str) -> tuple[Failure, ...]:
-        """The failures of a run that failed; what was rescued on the way is none."""
+        """The failures of a run that failed. What Ansible's recap does not count was rescued or to be ignored."""
         if status != "failed":
             return ()
-        if self.failures:
-            return tuple(self.failures)
+        counted = [one for one in self.failures if one.host not in self.stats or not self.stats[one.host].good]
+        if counted:
+            return tuple(counted)
         # It did not come to any task: Ansible has said why on its own lines.
         lines = list(self.loose)
         first = next((number for number, line in enumerate(lines) if line.startswith("[ERROR]")), 0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections import defaultdict
 from collections.abc import Mapping
 from ipaddress import IPv4Interface
@@ -24,8 +25,9 @@ OLDEST_PYTHON = (3, 9)
 CLOCK_SECONDS = 30
 # MiB of our programs under /usr/local, where that is a file system of its own.
 PROGRAMS_DISK = 1024
+MORE_MODULES = "Ubuntu: install linux-modules-extra-$(uname -r); RHEL: kernel-modules-extra; else another kernel"
 OUR_LINKS = ("cni0", "flannel", "veth", "kube-")
-CONTROLLERS = {1: ("cpu", "cpuset", "memory", "pids"), 2: ("cpu", "cpuset", "memory", "pids")}
+CONTROLLERS = ("cpu", "cpuset", "memory", "pids")
 FAMILIES = {"debian", "ubuntu", "rhel", "fedora"}
 
 
@@ -41,7 +43,7 @@ def check_facts(inputs: Inputs, known: Known, reports: Mapping[str, Report], err
             if abs(report.clock) > CLOCK_SECONDS:
                 way = "ahead of" if report.clock > 0 else "behind"
                 what = f"its clock is {abs(report.clock):.0f} s {way} this machine's"
-                errors.add(what, "run a time service on both (chrony, systemd-timesyncd)", hosts=[host])
+                errors.add(what, "run a time service on both, chrony or systemd-timesyncd", hosts=[host])
             check = _Check(host, report.facts, inputs, known, errors)
             check.system()
             check.resources()
@@ -88,7 +90,8 @@ class _Check:
             return
         memory, disk = int(self._value("host_minimum_memory") or 0), int(self._value("host_minimum_disk") or 0)
         if self.facts.memory < memory:
-            self._add(f"it has {self.facts.memory} MiB of memory, less than the {memory} of host_minimum_memory")
+            what = f"it has {self.facts.memory} MiB of memory, less than the {memory} of host_minimum_memory"
+            self._add(what, "give it more, or lower that")
         wanted = {"/var": disk}
         if self.facts.disk["/usr/local"]["device"] != self.facts.disk["/var"]["device"]:
             wanted["/usr/local"] = PROGRAMS_DISK
@@ -96,7 +99,7 @@ class _Check:
             free = self.facts.disk[directory]["free"]
             if free < least:
                 limit = f"the {least} of host_minimum_disk" if directory == "/var" else f"{least} for the programs"
-                self._add(f"{directory} has {free} MiB of free disk, less than {limit}")
+                self._add(f"{directory} has {free} MiB of free disk, less than {limit}", "give it more, or clear some")
 
     def ports(self) -> None:
         groups = {group for group in (ETCD, CONTROL_PLANE) if self.host in self.inputs.members(group)}
@@ -108,7 +111,7 @@ class _Check:
                 continue
             whose, local = wanted[taken.port]
             if not local or taken.address in ("0.0.0.0", "::", "127.0.0.1"):  # noqa: S104 compared, not listened on
-                by = f"{taken.process} (process {taken.pid}{', ' + taken.unit if taken.unit else ''})"
+                by = f"{taken.process}, process {taken.pid}{' of ' + taken.unit if taken.unit else ''}"
                 holder = by if taken.pid is not None else "the kernel or another network namespace's process"
                 self._add(f"port {taken.port}, which {whose} needs, is taken by {holder}", "stop that service there")
 
@@ -120,9 +123,7 @@ class _Check:
         own = [str(one.ip) for found in interfaces.values() for one in found if not one.ip.is_loopback]
         if address and address not in own:
             remedy = "set node_address to the one by which the other hosts reach it"
-            self._add(
-                f"its node address {address} is none of its addresses ({', '.join(own) or 'it has none'})", remedy
-            )
+            self._add(f"its node address {address} is not on it; it has {', '.join(own) or 'none'}", remedy)
         for name in ("cluster_pod_network", "cluster_service_network"):
             cluster = network(self.inputs.cluster(name))
             for link, found in interfaces.items():
@@ -159,23 +160,26 @@ class _Check:
         if version == 1 and settings.get("failCgroupV1", True):
             remedy = "boot with systemd.unified_cgroup_hierarchy=1, or kubelet_configuration: {failCgroupV1: false}"
             self._add("it has control groups of version 1, which kubelet refuses", remedy)
-        missing = [name for name in CONTROLLERS[version] if name not in facts.cgroups.get("controllers", ())]
+        missing = [name for name in CONTROLLERS if name not in facts.cgroups.get("controllers", ())]
         if missing:
             self._add(f"its control groups lack {', '.join(missing)}", f"boot with cgroup_enable={missing[0]}")
         self._features()
 
     def _features(self) -> None:
         nftables = self._value("kube_proxy_mode") != "iptables"
-        wanted = {"overlay": "container", "br_netfilter": "service between pods of one host", "nf_conntrack": "service"}
+        wanted = {
+            "overlay": "containers need",
+            "br_netfilter": "services between pods of one host need",
+            "nf_conntrack": "services need",
+        }
         if self._value("flannel_backend") == "vxlan":
-            wanted["vxlan"] = "flannel_backend vxlan"
+            wanted["vxlan"] = "flannel_backend vxlan needs"
         if nftables:
-            wanted["nf_tables"] = "kube_proxy_mode nftables"
+            wanted["nf_tables"] = "kube_proxy_mode nftables needs"
         remedies = {"vxlan": ", or set flannel_backend: host-gw", "nf_tables": ", or set kube_proxy_mode: iptables"}
         for name, purpose in wanted.items():
             if not self.facts.features.get(name):
-                remedy = f"install a kernel that has it as a module, or its package of modules{remedies.get(name, '')}"
-                self._add(f"its kernel has no {name}, without which there is no {purpose}", remedy)
+                self._add(f"its kernel lacks {name}, which {purpose}", f"{MORE_MODULES}{remedies.get(name, '')}")
         program = "nft" if nftables else "iptables"
         if program not in self.facts.programs and not {"apt-get", "dnf"} & set(self.facts.programs):
             self._add(f"the program {program}, which kube-proxy calls, is missing", "install it")
@@ -218,9 +222,8 @@ def _unreachable(message: str, host: HostInput) -> tuple[str, str]:
             f"it refuses the login as {user}",
             "check ansible_user, ansible_ssh_private_key_file and the keys on the host",
         )
-    reason = lines[-1] if lines else "no reason was given"
-    for prefix in ("Task failed: ", "Failed to connect to the host via ssh: ", "ssh: "):
-        reason = reason.removeprefix(prefix)
+    # Ansible wraps what ssh says into up to three sentences of its own.
+    reason = re.sub(r"^.*\bssh: ", "", lines[-1]) if lines else "no reason was given"
     return f"it cannot be reached: {reason}", "check ansible_host, ansible_port, and that the host is up"
 
 

@@ -97,7 +97,7 @@ def _meant(group: str, inputs: Inputs) -> str:
 def _check_members(inputs: Inputs, formed: bool, errors: Findings, warnings: Findings) -> None:
     count = len(inputs.groups.get(ETCD, ()))
     if count and count % 2 == 0:
-        what = f"the group etcd has {count} members: an even number survives no more failures than one member less"
+        what = f"the group etcd has {count} members, which survive no more failures than {count - 1} do"
         if formed:
             warnings.add(what, "add or remove one")
         else:
@@ -168,13 +168,13 @@ def _wrong_labels(labels: Any) -> Iterator[tuple[str, str]]:
         return
     for key, value in labels.items():
         if what := _wrong_key(key):
-            yield f"node_labels: the key {key!r} {what}", ""
+            yield f"node_labels: {key!r} is not a key: {what}", ""
         if not isinstance(value, str):
             quoted = str(value).lower() if isinstance(value, bool) else value
             yield f"node_labels: {key} is {value!r}, and labels are texts", f'put it in quotes: "{quoted}"'
         elif value and not QUALIFIED.fullmatch(value):
             yield (
-                f"node_labels: {key} is {value!r}; a value has at most 63 letters, digits, - _ . and ends in no sign",
+                f"node_labels: {key} is {value!r}; a value has at most 63 letters, digits, - _ .",
                 "",
             )
 
@@ -186,7 +186,7 @@ def _wrong_taints(said: Any) -> Iterator[tuple[str, str]]:
             continue  # judged by its type
         key, value, effect = taint["key"], taint.get("value", ""), taint["effect"]
         if what := _wrong_key(key):
-            yield f"node_taints: the key {key!r} {what}", ""
+            yield f"node_taints: {key!r} is not a key: {what}", ""
         if value and not (isinstance(value, str) and QUALIFIED.fullmatch(value)):
             yield f"node_taints: the value of {key} is {value!r}; it has at most 63 letters, digits, - _ .", ""
         if (key, effect) in seen:
@@ -197,9 +197,9 @@ def _wrong_taints(said: Any) -> Iterator[tuple[str, str]]:
 def _wrong_key(key: Any) -> str:
     prefix, slash, name = str(key).rpartition("/")
     if not QUALIFIED.fullmatch(name):
-        return "is none: a name has at most 63 letters, digits, - _ . and begins and ends with a letter or digit"
+        return "it has at most 63 letters, digits, - _ . and begins and ends with a letter or digit"
     if slash and not DOMAIN.fullmatch(prefix):
-        return f"is none: what stands before the / is a DNS name, and {prefix!r} is not"
+        return f"before its / stands a DNS name, which {prefix!r} is not"
     return ""
 
 

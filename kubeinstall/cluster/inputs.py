@@ -85,11 +85,11 @@ class Findings:
 
     def problems(self) -> tuple[Problem, ...]:
         return tuple(
-            Problem(", ".join(part for part in (self._hosts(tuple(hosts)), place) if part), what, remedy)
+            Problem(", ".join(part for part in (self._hosts(tuple(hosts), place), place) if part), what, remedy)
             for (place, what, remedy), hosts in self._found.items()
         )
 
-    def _hosts(self, names: tuple[str, ...]) -> str:
-        if len(names) > 1 and set(names) == self._all:
+    def _hosts(self, names: tuple[str, ...], place: str) -> str:
+        if set(names) == self._all and len(names) > (1 if place else 4):
             return "all hosts"
         return ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")

@@ -8,10 +8,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import yaml
 from ansible import constants
 from ansible._internal._datatag._tags import Origin
-from ansible.errors import AnsibleError
+from ansible.errors import AnsibleError, AnsibleUndefinedVariable
 from ansible.inventory import manager as manager_module
 from ansible.inventory.manager import InventoryManager
 from ansible.parsing.dataloader import DataLoader
@@ -22,7 +21,8 @@ from ansible.vars.manager import VariableManager
 
 from kubeinstall.cluster.inputs import CONNECTION, GROUPS, HostInput, Inputs
 from kubeinstall.cluster.known import Known
-from kubeinstall.errors import InputError, Problem
+from kubeinstall.cluster.sources import check_sources, directory_of, shown
+from kubeinstall.errors import InputError
 from kubeinstall.paths import collection_root
 
 __all__ = ["HostVariables", "gather", "host_variables", "load"]
@@ -60,7 +60,9 @@ def load(path: Path, known: Known) -> Inputs:
         raise InputError(
             "there is no such inventory", where=str(path), remedy="`kubeinstall init NAME` writes one to start from"
         )
-    _check_yaml(path)
+    # Ansible keeps what it found at a path, also after a change of the working directory.
+    path = path.absolute()
+    warnings = check_sources(path)
     _initialise()
     loader = DataLoader()
     try:
@@ -70,15 +72,15 @@ def load(path: Path, known: Known) -> Inputs:
         if not manager.hosts:
             raise InputError(
                 f"the inventory names no host{': ' if said else ''}{'; '.join(said)}",
-                where=str(path),
+                where=shown(path),
                 remedy="inventory/example shows what it looks like",
             )
         hostvars = HostVars(manager, VariableManager(loader, manager), loader)
         groups = {name: tuple(members) for name, members in manager.get_groups_dict().items()}
-        inputs = gather(groups, host_variables(hostvars, groups, loader), known, _directory(path))
+        inputs = gather(groups, host_variables(hostvars, groups, loader), known, directory_of(path))
     except AnsibleError as error:
-        raise InputError(_sentence(error), where=str(path)) from error
-    return inputs.model_copy(update={"said": tuple(said)})
+        raise InputError(_sentence(error), where=shown(path)) from error
+    return inputs.model_copy(update={"said": (*warnings, *said)})
 
 
 def host_variables(
@@ -140,10 +142,8 @@ def _place(key: object) -> str:
     origin = Origin.get_tag(key)
     if origin is None or not origin.path:
         return ""
-    path = Path(origin.path)
-    near = Path.cwd()
-    shown = path.relative_to(near) if path.is_relative_to(near) else path
-    return f"{shown}:{origin.line_num}" if origin.line_num else str(shown)
+    file = shown(Path(origin.path))
+    return f"{file}:{origin.line_num}" if origin.line_num else file
 
 
 def _plain(value: Any) -> Any:
@@ -162,63 +162,9 @@ def _plain(value: Any) -> Any:
 
 def _sentence(error: BaseException | str) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0] if lines else type(error).__name__
-
-
-def _directory(path: Path) -> Path:
-    path = path.absolute()
-    return path if path.is_dir() else path.parent
-
-
-def _check_yaml(path: Path) -> None:
-    """Ansible goes on without a file that it cannot read, and of two equal keys it takes the last."""
-    directory = _directory(path)
-    files = [path] if path.is_file() else [file for file in sorted(path.glob("*")) if not file.name.startswith(".")]
-    for folder in ("group_vars", "host_vars"):
-        files += sorted((directory / folder).rglob("*"))
-    problems: list[Problem] = []
-    for file in files:
-        if file.is_file() and file.suffix in (".yml", ".yaml", ".json"):
-            problems += _yaml_problems(file)
-    if problems:
-        raise InputError("the inventory cannot be read", where=str(path), problems=problems)
-
-
-def _yaml_problems(file: Path) -> Iterator[Problem]:
-    try:
-        text = file.read_text(encoding="utf-8")
-        if text.startswith("$ANSIBLE_VAULT"):
-            return
-        node = yaml.compose(text, yaml.SafeLoader)
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark
-        place = f"{file}:{mark.line + 1}:{mark.column + 1}" if mark else str(file)
-        yield Problem(place, f"this is not YAML: {error.problem}", "often a missing space, quote or indentation there")
-        return
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        yield Problem(str(file), f"it cannot be read: {error}")
-        return
-    yield from _twice(file, node)
-
-
-def _twice(file: Path, node: yaml.Node | None) -> Iterator[Problem]:
-    if isinstance(node, yaml.SequenceNode):
-        for item in node.value:
-            yield from _twice(file, item)
-    if isinstance(node, yaml.MappingNode):
-        first: dict[str, int] = {}
-        for key, value in node.value:
-            line = key.start_mark.line + 1
-            # `<<` may stand several times: it merges.
-            if isinstance(key, yaml.ScalarNode) and key.value != "<<":
-                if key.value in first:
-                    yield Problem(
-                        f"{file}:{line}",
-                        f"{key.value} stands here a second time, after line {first[key.value]}",
-                        "only one of the two would count: keep one",
-                    )
-                first.setdefault(key.value, line)
-            yield from _twice(file, value)
+    said = lines[0] if lines else type(error).__name__
+    undefined = isinstance(error, AnsibleUndefinedVariable) and "undefined" not in said
+    return f"{said} is undefined" if undefined else said
 
 
 def _unlock(loader: DataLoader) -> None:

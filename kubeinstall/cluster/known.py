@@ -89,7 +89,7 @@ def known_inputs(root: Path | None = None) -> Known:
         if role.is_dir():
             prefixes.append(f"{role.name}_")
             inputs |= dict(_role_inputs(role))
-    derived = {name: _sources(name, wiring, inputs) for name in wiring}
+    derived = {"cluster_defaults": (), **{name: _sources(name, wiring, inputs) for name in wiring}}
     inputs = {name: known for name, known in inputs.items() if name not in derived}
     return Known(
         inputs=inputs,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import functools
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -50,13 +51,19 @@ def _check_name(name: str, host: HostInput, known: Known, errors: Findings, warn
     if name.startswith("ansible_"):
         return
     ours = name.startswith(known.prefixes)
-    near = difflib.get_close_matches(name, known.inputs, n=1, cutoff=0.6 if ours else 0.85)
+    near = _near(name, tuple(known.inputs), 0.6 if ours else 0.85)
     if ours:
         prefix = max((prefix for prefix in known.prefixes if name.startswith(prefix)), key=len)
         remedy = f"did you mean {near[0]}?" if near else f"variables of your own do not begin with {prefix}"
         errors.add(f"there is no variable {name}", remedy, hosts=[host], name=name)
     elif near:
         warnings.add(f"{name} has no effect here", f"did you mean {near[0]}?", hosts=[host], name=name)
+
+
+@functools.cache
+def _near(name: str, known: tuple[str, ...], cutoff: float) -> list[str]:
+    """The same names are on all hosts."""
+    return difflib.get_close_matches(name, known, n=1, cutoff=cutoff)
 
 
 def _alternatives(sources: tuple[str, ...]) -> str:
@@ -72,9 +79,7 @@ def _wrong(name: str, value: Any, known: Input) -> Iterator[tuple[str, str]]:
         yield f"{name} is there without a value", "give it one, or take it out"
         return
     if not _is(value, known.type):
-        quote = known.type == "str" and isinstance(value, bool | float)
-        remedy = "put it in quotes" if quote else ""
-        yield f"{name} is {value!r}, which is not {TYPE_NAMES.get(known.type, known.type)}", remedy
+        yield f"{name} is {value!r}, which is not {TYPE_NAMES.get(known.type, known.type)}", _retyped(value, known.type)
         return
     if known.choices and value not in known.choices:
         choices = ", ".join(str(choice) for choice in known.choices)
@@ -100,6 +105,17 @@ def _wrong_keys(name: str, value: Mapping[str, Any], options: Mapping[str, Input
             yield from _wrong(f"{key} of {name}", value[key], option)
         elif option.required:
             yield f"{name} lacks its {key}", ""
+
+
+def _retyped(value: Any, kind: str) -> str:
+    """How to write what was probably meant."""
+    if kind == "str" and isinstance(value, bool | float):
+        return "put it in quotes"
+    if kind == "bool" and str(value).lower() in ("true", "false"):
+        return "take the quotes away"
+    if kind == "list" and isinstance(value, str):
+        return f"write it as [{value}]"
+    return ""
 
 
 def _is(value: Any, kind: str) -> bool:

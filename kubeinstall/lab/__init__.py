@@ -60,6 +60,9 @@ def up(
         present = hosts.existing(engine, name)
         folder = _folder(name, present, inventories, say)
         inventory.check_folder(folder, name)
+        if not present and inventory.remove(folder, name):
+            # What the state folder knows of a cluster (its authorities, that it was formed) is not true of new hosts.
+            say(f"The hosts of an earlier lab {name} are gone: its inventory and its cluster's state are written anew")
         host_image = image.ensure(engine, say)
         way = present[0].way if present else find_way(engine, host_image, say)
         subnet = hosts.ensure_network(engine, name)

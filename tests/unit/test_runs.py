@@ -120,6 +120,18 @@ def test_ignored_and_rescued_failures_are_none(inventory: Path, play: Callable[.
     assert (result.status, result.failures) == ("ok", ())
 
 
+def test_of_an_ignored_unreachable_host_only_the_judgement_counts(inventory: Path, play: Callable[..., Path]) -> None:
+    hosts = json.loads(inventory.read_text())
+    hosts["all"]["hosts"]["far"] = {"ansible_host": "127.0.0.1", "ansible_port": 1}
+    inventory.write_text(json.dumps(hosts))
+    ask = task("Ask", "ping") | {"ignore_unreachable": True}
+    judge = task("Judge", "fail", msg="far is away") | {"run_once": True}
+
+    result = runs.run([play(ask, judge)], inventory)
+
+    assert [(failure.host, failure.message) for failure in result.failures] == [("one", "far is away")]
+
+
 def test_an_unreachable_host_is_named(inventory: Path, play: Callable[..., Path]) -> None:
     inventory.write_text(json.dumps({"all": {"hosts": {"far": {"ansible_host": "127.0.0.1", "ansible_port": 1}}}}))
 

@@ -164,6 +164,20 @@ def test_a_lost_inventory_is_written_again(engine: FakeEngine) -> None:
     assert key.decode().strip() == again.ssh.public_key(), "the new key is let in, on a host that runs"
 
 
+def test_new_hosts_do_not_inherit_an_old_clusters_state(engine: FakeEngine) -> None:
+    made = lab.up("dev", 1, 0)
+    authority = made.inventory / ".kubeinstall" / "pki" / "ca.key"
+    authority.parent.mkdir()
+    authority.write_text("of a cluster that is gone")
+    lab.up("dev", 1, 1)
+    assert authority.exists()
+    engine.specs.clear()
+    said: list[str] = []
+    lab.up("dev", 1, 1, said.append)
+    assert not authority.exists()
+    assert said[0].startswith("The hosts of an earlier lab dev are gone")
+
+
 def test_an_inventory_of_the_users_is_not_touched(engine: FakeEngine) -> None:
     Path("inventory/dev").mkdir(parents=True)
     Path("inventory/dev/hosts.yml").write_text("all: {}\n")
@@ -227,7 +241,7 @@ def invoke(*arguments: str) -> Any:
 def test_cli_round(engine: FakeEngine) -> None:
     result = invoke("up", "--name", "dev", "--nodes", "1")
     assert result.exit_code == 0, result.output
-    assert "2 hosts answer over SSH; their inventory is inventory/dev" in result.stdout
+    assert "2 hosts answer over SSH; the inventory is inventory/dev" in result.stdout
     assert "kubeinstall apply -i inventory/dev" in result.stdout
     listed = invoke("list").stdout
     assert "dev-node1" in listed

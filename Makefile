@@ -1,0 +1,77 @@
+# What can be done with this checkout; `make` alone lists it.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+BIN := .venv/bin
+PYTEST := $(BIN)/python -m pytest
+
+.PHONY: help
+help: ## List the targets
+	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
+
+.PHONY: venv
+venv: ## Make .venv: this checkout with the locked packages
+	@tools/venv
+
+.PHONY: cluster
+cluster: venv ## Bring up lab hosts, a cluster on them, and the two example services
+	$(BIN)/kubeinstall lab up
+	$(BIN)/kubeinstall apply -i inventory/lab
+	$(BIN)/python examples/two-services/deploy -i inventory/lab
+	@printf '%s\n' '' 'The cluster is yours:' \
+	  '  $(BIN)/kubeinstall kubectl get nodes,pods --all-namespaces -o wide' \
+	  '  $(BIN)/kubeinstall status' \
+	  '  $(BIN)/kubeinstall verify' \
+	  'To try next:' \
+	  '  $(BIN)/kubeinstall lab ssh lab-node1          # a shell on a host; reboot it with: lab reboot lab-node1' \
+	  '  $(BIN)/kubeinstall kubeconfig --out ./kubeconfig' \
+	  '  $(BIN)/kubeinstall apply --check --diff       # after a change in inventory/lab' \
+	  '  make clean-lab                           # all of it gone'
+
+.PHONY: lint
+lint: venv ## Check the style of Python, Ansible, YAML and shell
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/ansible-lint --quiet
+	@if command -v shellcheck >/dev/null; then tools/shell-files | xargs shellcheck; \
+	else echo "shellcheck is not installed: the shell scripts were not checked" >&2; fi
+
+.PHONY: types
+types: venv ## Check the types of the Python code
+	$(BIN)/mypy
+
+.PHONY: unit
+unit: venv ## Run the unit and contract tests, which need no hosts
+	$(PYTEST) tests/unit tests/contract
+
+.PHONY: check
+check: lint types unit ## Run all that needs no hosts
+
+.PHONY: cluster-tests
+cluster-tests: venv ## Run the tests on a lab of their own, which is removed afterwards
+	$(PYTEST) tests/cluster
+
+.PHONY: test
+test: check cluster-tests ## Run all tests
+
+.PHONY: bench
+bench: venv ## Measure an install, a second run, and what they cost at least
+	$(BIN)/python benchmarks/bench.py
+
+.PHONY: test-all
+test-all: test bench ## Run all tests and the benchmarks
+
+.PHONY: wheel
+wheel: venv ## Build the wheel into dist/
+	$(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
+
+.PHONY: lock
+lock: venv ## Write requirements.lock anew from pyproject.toml
+	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --all-extras --group dev --generate-hashes \
+	  --custom-compile-command "make lock" --output-file requirements.lock pyproject.toml
+
+.PHONY: clean-lab
+clean-lab: venv ## Remove the lab of `make cluster`, and the engine it started
+	$(BIN)/kubeinstall lab down
+	$(BIN)/kubeinstall lab engine-stop

@@ -1,0 +1,78 @@
+"""How a host's components answer, whether what they serve is what their clients will believe, and its certificates.
+
+spec: components [{check, unit, ready}] with `ready` as hostside/ready.py has it
+      serving    [{check, address, port, authority, certificate, key}]: TLS ports; the certificate is a client's or null
+      directories where certificates are
+Returns {checks: [{check, problems, detail}], certificates: {path: {pem, pair}}}, authorities among them without a pair.
+"""
+
+from __future__ import annotations
+
+import glob
+import os
+import socket
+import ssl
+from typing import Any
+
+from . import certificates, ready, units
+from .host import Host
+
+
+def main(spec: dict[str, Any]) -> dict[str, Any]:
+    host = Host(spec.get("root", "/"))
+    checks = [
+        {"check": one["check"], "problems": component_problems(host, one), "detail": ""} for one in spec["components"]
+    ]
+    for one in spec["serving"]:
+        checks.append({"check": one["check"], "problems": serving_problems(one), "detail": ""})
+    return {"checks": checks, "certificates": found_certificates(host, spec["directories"])}
+
+
+def component_problems(host: Host, component: dict[str, Any]) -> list[str]:
+    """Why a component does not do its part: its unit's state, then its own health check."""
+    unit = component["unit"]
+    state = units.show(host, unit)
+    if state.get("LoadState") != "loaded":
+        return [f"{unit} is not installed"]
+    problems = []
+    if not units.running(state):
+        problems.append(f"{unit} is {state.get('ActiveState')}: journalctl -u {unit} on this host says why")
+    else:
+        unfulfilled = ready._unfulfilled(host, component["ready"])
+        problems += [unfulfilled] if unfulfilled else []
+    if state.get("UnitFileState") != "enabled":
+        problems.append(f"{unit} is not enabled: it will not come back when the host reboots")
+    return problems
+
+
+def serving_problems(port: dict[str, Any]) -> list[str]:
+    """Whether a client that knows the authority believes the certificate that is served at the host's address now."""
+    where = f"{port['address']}:{port['port']}"
+    missing = [
+        path for path in (port["authority"], port["certificate"], port["key"]) if path and not os.path.exists(path)
+    ]
+    if missing:
+        return [f"{where} can't be tried without {', '.join(missing)}: missing on this host"]
+    try:
+        context = ssl.create_default_context(cafile=port["authority"])
+        if port["certificate"]:
+            context.load_cert_chain(port["certificate"], port["key"])
+        with socket.create_connection((port["address"], port["port"]), timeout=5) as plain:
+            context.wrap_socket(plain, server_hostname=port["address"]).close()
+    except ssl.SSLCertVerificationError as error:
+        return [f"the certificate served at {where} does not do: {error.verify_message}"]
+    except OSError as error:
+        return [f"{where} takes no TLS connection: {error}"]
+    return []
+
+
+def found_certificates(host: Host, directories: list[str]) -> dict[str, Any]:
+    found = {}
+    for directory in directories:
+        for full in sorted(glob.glob(host.path(f"{directory}/*.crt"))):
+            path = f"{directory}/{os.path.basename(full)}"
+            item = {"certificate": path, "key": path[: -len(".crt")] + ".key", "owner": "root"}
+            looked = certificates.look(host, item)
+            has_key = os.path.exists(host.path(item["key"]))
+            found[path] = {"pem": looked["certificate"], "pair": looked["pair"] if has_key else None}
+    return found

@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from ansible_collections.kubeinstall.cluster.plugins.module_utils.hostside import reset
+from ansible_collections.kubeinstall.cluster.plugins.module_utils.hostside.host import Host
+from ansible_collections.kubeinstall.cluster.plugins.module_utils.hostside.record import Record
+
+
+def test_a_host_without_records_is_not_touched(tmp_path: Path) -> None:
+    data = tmp_path / "var/lib/etcd/member"
+    data.mkdir(parents=True)
+    components = [{"name": "etcd", "remove": ["/var/lib/etcd"], "remove_links": []}]
+    answer = reset.main({"root": str(tmp_path), "check": False, "components": components})
+    assert answer == {"removed": [], "kept": []}
+    assert data.is_dir()
+
+
+def test_containerd_data_that_we_made_is_ours(tmp_path: Path) -> None:
+    (tmp_path / "var/lib/containerd/content").mkdir(parents=True)
+    record = Record(Host(str(tmp_path)), "container-engine")
+    record.add("directories", ["/var/lib/containerd"])
+    assert reset._foreign_namespaces(Host(str(tmp_path)), record, check=True) is None
+
+
+def test_containerd_data_that_was_there_stays_while_nobody_says_whose_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "var/lib/containerd/content").mkdir(parents=True)
+    host = Host(str(tmp_path))
+
+    def answers(printed: str, code: int = 0) -> None:
+        command = [sys.executable, "-c", f"print({printed!r}); raise SystemExit({code})"]
+        run = Host.run
+        monkeypatch.setattr(host, "run", lambda *_, **options: run(host, command, **options))
+
+    record = Record(host, "container-engine")
+    answers("k8s.io")
+    assert reset._foreign_namespaces(host, record, check=True) is None
+    answers("k8s.io\nmoby")
+    assert reset._foreign_namespaces(host, record, check=True) == "it also holds moby"
+    monkeypatch.undo()
+    answers("connection refused", 1)
+    reason = reset._foreign_namespaces(host, record, check=True)
+    assert reason is not None
+    assert "connection refused" in reason
+
+
+def test_mounts_are_found_innermost_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = [
+        "tmpfs /var/lib/kubelet/pods/a/volumes/x tmpfs rw 0 0",
+        "tmpfs /var/lib/kubelet/pods/a/volumes/x/a\\040folder tmpfs rw 0 0",
+        "/dev/vda /var/lib/kubelet-of-another ext4 rw 0 0",
+        "/dev/vda /var/lib/kubelet ext4 rw 0 0",
+    ]
+    monkeypatch.setattr(reset, "read", lambda _: "\n".join(lines))
+    assert reset.mounts_below("/var/lib/kubelet") == [
+        "/var/lib/kubelet/pods/a/volumes/x/a folder",
+        "/var/lib/kubelet/pods/a/volumes/x",
+    ]
+
+
+def test_descendants_come_before_those_they_descend_from() -> None:
+    child = "import subprocess; print('up', flush=True); subprocess.run(['sleep', '30'])"
+    with subprocess.Popen([sys.executable, "-c", child], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        try:
+            found: list[int] = []
+            while len(found) < 2:
+                found = reset._with_descendants([process.pid])
+            assert found[-1] == process.pid
+            assert len(found) == 2
+        finally:
+            for pid in reset._with_descendants([process.pid]):
+                subprocess.run(["kill", str(pid)], check=False)
+
+
+def test_folders_that_others_still_use_stay(tmp_path: Path) -> None:
+    (tmp_path / "etc/kubernetes/pki").mkdir(parents=True)
+    (tmp_path / "etc/cni/net.d").mkdir(parents=True)
+    (tmp_path / "etc/cni/foreign.conf").touch()
+    directories = ["/etc/kubernetes", "/etc/kubernetes/pki", "/etc/cni", "/etc/cni/net.d", "/etc/kubernetes"]
+    reset._remove_empty(Host(str(tmp_path)), directories)
+    assert sorted(path.name for path in (tmp_path / "etc").rglob("*")) == ["cni", "foreign.conf"]
