@@ -1,4 +1,4 @@
-"""Puts the collection (playbooks, roles, plugins, components) into the wheel; an editable install reads the checkout."""
+"""Puts the collection (playbooks, roles, plugins, components) into the wheel; an editable install has the checkout."""
 
 from pathlib import Path
 from typing import Any

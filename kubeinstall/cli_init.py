@@ -18,7 +18,7 @@ FILES = ("hosts.yml", "group_vars/all.yml")
 
 
 def write_inventory(name: str, directory: Path) -> Path:
-    """Writes directory/NAME from the packaged example and returns it. InputError for a bad name or one that is taken."""
+    """Writes directory/NAME from the packaged example; returns it. InputError for a bad name, or one that is taken."""
     if not NAME.fullmatch(name):
         raise InputError(
             f"{name!r} is no name for a cluster",

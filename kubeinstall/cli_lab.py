@@ -13,7 +13,6 @@ from typing import Annotated
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 __all__ = ["app"]
 
@@ -84,12 +83,15 @@ def list_() -> None:
     if not labs:
         typer.echo("There is no lab, or its Docker engine does not run; `kubeinstall lab up` makes or starts one")
         return
-    table = Table("lab", "host", "role", "address", "state", "inventory", box=None, pad_edge=False)
+    rows = [("lab", "host", "role", "address", "state", "inventory")]
     for one in labs:
         for host in one.hosts:
             role = host.role.replace("_", " ")
-            table.add_row(one.name, host.name, role, host.address, host.state, _shown(one.inventory))
-    Console(soft_wrap=True).print(table)
+            rows.append((one.name, host.name, role, host.address, host.state, _shown(one.inventory)))
+    # Plain columns: a path is never cut, in a pipe or in a narrow terminal.
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        typer.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
 @app.command(

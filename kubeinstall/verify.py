@@ -120,8 +120,9 @@ def read(result: RunResult, hosts: Sequence[str]) -> Verification:
         for item in event.result.get("checks", ()) if event.kind == "ok" else ():
             key = item["check"], item["host"]
             before = checks.get(key, Check(*key))
-            problems, detail = (*before.problems, *item["problems"]), item["detail"] or before.detail
-            checks[key] = Check(*key, problems, detail)
+            # An API server that doesn't answer says so twice: when pods are to be started, and when they are to go.
+            problems = dict.fromkeys((*before.problems, *item["problems"]))
+            checks[key] = Check(*key, tuple(problems), item["detail"] or before.detail)
     failures = [
         (failure.host, failure.message) for failure in result.failures if failure.step != VERDICT or failure.unreachable
     ]

@@ -37,7 +37,9 @@ def check_facts(inputs: Inputs, known: Known, reports: Mapping[str, Report], err
     asked = [(host, reports[host.name]) for host in inputs.hosts if host.name in reports]
     for host, report in asked:
         if report.facts is None:
-            what, remedy = _unreachable(report.unreachable, host) if report.unreachable else (report.failure, "")
+            what, remedy = (
+                _unreachable(report.unreachable, host) if report.unreachable else _failed(report.failure, host)
+            )
             errors.add(what, remedy, hosts=[host])
         elif _can_be_asked(host, report.facts, errors):
             if abs(report.clock) > CLOCK_SECONDS:
@@ -88,7 +90,7 @@ class _Check:
         # A host that was installed has used some of it, and is repaired all the same.
         if self.facts.components:
             return
-        memory, disk = int(self._value("host_minimum_memory") or 0), int(self._value("host_minimum_disk") or 0)
+        memory, disk = self._number("host_minimum_memory"), self._number("host_minimum_disk")
         if self.facts.memory < memory:
             what = f"it has {self.facts.memory} MiB of memory, less than the {memory} of host_minimum_memory"
             self._add(what, "give it more, or lower that")
@@ -116,7 +118,7 @@ class _Check:
                 self._add(f"port {taken.port}, which {whose} needs, is taken by {holder}", "stop that service there")
 
     def network(self) -> None:
-        interfaces = {item["link"]: [] for item in self.facts.networks}  # type: dict[str, list[IPv4Interface]]
+        interfaces: dict[str, list[IPv4Interface]] = {item["link"]: [] for item in self.facts.networks}
         for item in self.facts.networks:
             interfaces[item["link"]].append(IPv4Interface(item["address"]))
         address = node_address(self.host)
@@ -184,6 +186,11 @@ class _Check:
         if program not in self.facts.programs and not {"apt-get", "dnf"} & set(self.facts.programs):
             self._add(f"the program {program}, which kube-proxy calls, is missing", "install it")
 
+    def _number(self, name: str) -> int:
+        # A wrong type is said of the variable already.
+        value = str(self._value(name))
+        return int(value) if value.isdecimal() else 0
+
     def _value(self, name: str) -> Any:
         return self.host.values.get(name, self.known.default(name))
 
@@ -225,6 +232,16 @@ def _unreachable(message: str, host: HostInput) -> tuple[str, str]:
     # Ansible wraps what ssh says into up to three sentences of its own.
     reason = re.sub(r"^.*\bssh: ", "", lines[-1]) if lines else "no reason was given"
     return f"it cannot be reached: {reason}", "check ansible_host, ansible_port, and that the host is up"
+
+
+def _failed(message: str, host: HostInput) -> tuple[str, str]:
+    """Ansible's own words for what hostcall does not see."""
+    user = host.values.get("ansible_user", "the user")
+    if "Missing sudo password" in message:
+        return f"sudo asks {user} for a password", "give it with --ask-become-pass or ansible_become_password"
+    if "Incorrect sudo password" in message:
+        return f"sudo does not take the password of {user}", "check it, and that sudo lets the user do everything"
+    return message, ""
 
 
 def _authorities(inputs: Inputs) -> dict[str, str]:

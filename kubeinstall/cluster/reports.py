@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from kubeinstall.cluster.inputs import CONTROL_PLANE, ETCD, NODE
 
-__all__ = ["AUTHORITIES", "PORTS", "QUESTIONS", "Facts", "Port", "Report"]
+__all__ = ["AUTHORITIES", "PORTS", "QUESTIONS", "Facts", "Port", "Report", "clock_ahead"]
 
 # {group: {TCP port: (whose it is, whether it listens on 127.0.0.1 only)}}
 PORTS: Mapping[str, Mapping[int, tuple[str, bool]]] = {
@@ -85,3 +85,11 @@ class Report(BaseModel):
     clock: float = 0
     failure: str = ""
     unreachable: str = ""
+
+
+def clock_ahead(before: float, there: float, after: float) -> float:
+    """Seconds by which a host's clock is ahead of ours at the least, negative where it is behind.
+
+    The host looked at its clock at some moment between our `before` and `after`: only what lies outside is known.
+    """
+    return min(there - before, 0.0) + max(there - after, 0.0)

@@ -63,10 +63,10 @@ def up(
         if not present and inventory.remove(folder, name):
             # What the state folder knows of a cluster (its authorities, that it was formed) is not true of new hosts.
             say(f"The hosts of an earlier lab {name} are gone: its inventory and its cluster's state are written anew")
-        host_image = image.ensure(engine, say)
-        way = present[0].way if present else find_way(engine, host_image, say)
         subnet = hosts.ensure_network(engine, name)
         missing = _missing(name, plan(name, control_planes, nodes, subnet), present, say)
+        host_image = image.ensure(engine, say) if missing else ""
+        way = present[0].way if present else find_way(engine, host_image, say)
         facts = machine.facts(engine.info(), way)
         # The inventory comes first: should a host fail to start, `down` finds everything there is to remove.
         all_hosts = [HostPlan(host.name, host.role, host.address) for host in present] + missing

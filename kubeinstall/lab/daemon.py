@@ -5,8 +5,8 @@ The engine we start by hand is known by its pid file in the user's cache folder,
 
 from __future__ import annotations
 
-import getpass
 import os
+import pwd
 import shutil
 import signal
 import subprocess
@@ -29,6 +29,14 @@ Say = Callable[[str], None]
 _SOCKET = Path("/var/run/docker.sock")
 _CONTAINERD_PIDFILE = Path("/var/run/docker/containerd/containerd.pid")
 _START_SECONDS = 90
+
+# dockerd believes its containerd alive when any process has the number in that file, and then waits for it in vain.
+# As root, since nobody else may look into that folder.
+_START = """
+read -r pid <"$0" 2>/dev/null && [ "$(cat "/proc/$pid/comm" 2>/dev/null)" = containerd ] \\
+    && ! grep -q "^State:.*Z" "/proc/$pid/status" || rm -f "$0"
+exec "$@"
+"""
 
 
 def cache_folder() -> Path:
@@ -117,20 +125,22 @@ def _start_by_systemd(say: Say) -> None:
         raise LabError(
             f"systemctl could not start docker: {done.stderr.strip()}", remedy="`journalctl -u docker` tells why"
         )
-    _let_in(say)
 
 
-def _let_in(say: Say) -> None:
-    """Give this user the engine's socket, where it is an engine that this run has started with the user's own sudo."""
-    command = as_root(["chown", str(os.geteuid()), str(_SOCKET)])
-    if os.geteuid() == 0 or command is None or os.access(_SOCKET, os.W_OK):
-        return
-    user = getpass.getuser()
-    joined = as_root(["usermod", "-aG", "docker", user])
-    if joined:
-        subprocess.run(joined, capture_output=True)
-    subprocess.run(command, capture_output=True)
-    say(f"{user} now is in the group docker (from the next login on), and may use the engine's socket until then")
+def _let_in(say: Say) -> bool:
+    """Give this user the socket of the engine that this run has started with the user's own sudo; whether it worked."""
+    user = pwd.getpwuid(os.geteuid()).pw_name
+    # The user, not a group of the user's: whoever has the socket is root, and groups have other members.
+    take = as_root(["chown", user, str(_SOCKET)])
+    join = as_root(["usermod", "--append", "--groups", "docker", user])
+    if take is None or join is None or subprocess.run(take, capture_output=True).returncode:
+        return False
+    joined = subprocess.run(join, capture_output=True).returncode == 0
+    say(
+        f"{user} may use the engine's socket until the engine restarts"
+        + (", and as a member of the group docker from the next login on" if joined else "")
+    )
+    return True
 
 
 def _pidfile() -> Path:
@@ -156,11 +166,7 @@ def _start_by_hand(say: Say) -> None:
     if _runs(_pidfile(), "dockerd"):
         return  # started a moment ago, and not answering yet
     _pidfile().unlink(missing_ok=True)
-    # dockerd believes its containerd alive when any process has the pid of that file, and then waits for it in vain.
-    if _CONTAINERD_PIDFILE.exists() and not _runs(_CONTAINERD_PIDFILE, "containerd"):
-        stale = as_root(["rm", "-f", str(_CONTAINERD_PIDFILE)])
-        subprocess.run(stale or ["true"], capture_output=True)
-    command = as_root(["dockerd", "--pidfile", str(_pidfile()), "--group", str(os.getegid())])
+    command = as_root(["sh", "-c", _START, str(_CONTAINERD_PIDFILE), "dockerd", "--pidfile", str(_pidfile())])
     if command is None:
         raise LabError("no Docker engine is running, and starting one needs root", remedy="`sudo dockerd`, then repeat")
     say(f"Starting the Docker engine by hand (no systemd here), its output goes to {_logfile()}")
@@ -174,7 +180,13 @@ def _wait(say: Say) -> Engine:
     """Wait until the engine answers; ends in an error that holds the engine's last words when it does not."""
     begun = time.monotonic()
     while (passed := time.monotonic() - begun) < _START_SECONDS:
-        if found := docker_engine.connect():
+        try:
+            found = docker_engine.connect()
+        except docker_engine.EngineDeniedError:
+            if not _let_in(say):
+                raise
+            continue
+        if found:
             say(f"The Docker engine answers after {passed:.0f} s")
             return found
         if not Path("/run/systemd/system").is_dir() and passed > 10 and not _runs(_pidfile(), "dockerd"):

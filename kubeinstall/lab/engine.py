@@ -256,6 +256,7 @@ class Engine:
             cap_add=list(spec.cap_add) or None,
             cap_drop=list(spec.cap_drop) or None,
             security_opt=list(spec.security_opt) or None,
+            # A host sees its own control groups for the machine's, on version 1 as on version 2.
             cgroupns="private",
             tmpfs=dict(spec.tmpfs) or None,
             mounts=mounts or None,

@@ -25,6 +25,8 @@ _INOTIFY_INSTANCES = 64
 # Raised once, and enough for a lab that grows.
 _INOTIFY_AT_ONCE = 1024
 
+_DNS_PORT = 53
+
 # Prints each module whose work the kernel refuses. A kernel that can load them by itself does so at the first use;
 # br_netfilter is the one that nothing asks for by name.
 _MODULE_PROBE = """
@@ -107,7 +109,7 @@ def _resolves(address: str, seconds: float = 1.0) -> bool:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as link:
         link.settimeout(seconds)
         try:
-            link.sendto(question, (address, 53))
+            link.sendto(question, (address, _DNS_PORT))
             answer = link.recv(4096)
         except OSError:
             return False

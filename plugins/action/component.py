@@ -24,7 +24,6 @@ from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.spec import (
 )
 from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.turns import turn
 
-from kubeinstall.components.store import Store
 from kubeinstall.errors import KubeinstallError
 from kubeinstall.pki import PKI
 
@@ -162,16 +161,13 @@ class ActionModule(ActionBase):
         # Imported where needed: they cost a run with nothing to deliver more than its round trips.
         from kubeinstall.components import Catalogue, fetch
 
-        architecture = found["architecture"]
-        catalogue, store = Catalogue.load(), Store()
-        for item in needs:
-            if item["after"] is None:
-                versions = {catalogue.component_of(item["name"]): item["version"]}
-                fetch([item["name"]], versions=versions, architecture=architecture, store=store)
-        if any(item["after"] is None for item in needs):
-            self._spec = build(self, self._task_vars, self._args, self._shared)
-        files = [store.locate(item["name"], item["version"], architecture) for item in needs]
-        return deliver(self, self._task_vars, [(file.path, file.sha256) for file in files if file])
+        catalogue = Catalogue.load()
+        versions = {catalogue.component_of(item["name"]): item["version"] for item in needs}
+        # In the cache or not: fetching verifies each file before it leaves the controller.
+        names = [item["name"] for item in needs]
+        files = fetch(names, versions=versions, architecture=found["architecture"])
+        self._spec = build(self, self._task_vars, self._args, self._shared)
+        return deliver(self, self._task_vars, [(file.path, file.sha256) for file in files])
 
     def _deliver_images(self, found: Result) -> dict[str, str]:
         """Images nobody can pull are made out of a program of ours, and loaded on the host."""

@@ -9,7 +9,7 @@ from ansible.errors import AnsibleConnectionFailure, AnsibleError
 from ansible.plugins.action import ActionBase
 from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.hostcall import call
 
-from kubeinstall.cluster.reports import QUESTIONS
+from kubeinstall.cluster.reports import QUESTIONS, clock_ahead
 
 
 class ActionModule(ActionBase):
@@ -28,6 +28,4 @@ class ActionModule(ActionBase):
         except AnsibleError as error:
             # Not a failed task: `validate` names this host together with all others that are not as they should be.
             return result | {"failure": str(error)}
-        # The host looked at its clock somewhere between: only what lies outside is known to be wrong.
-        after, there = time.time(), facts["time"]
-        return result | {"facts": facts, "clock": min(there - before, 0.0) + max(there - after, 0.0)}
+        return result | {"facts": facts, "clock": clock_ahead(before, facts["time"], time.time())}

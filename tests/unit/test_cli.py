@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pexpect
 import pytest
 import yaml
 
@@ -41,7 +42,7 @@ def kubeinstall(*arguments: str, cwd: Path | None = None, **environment: str) ->
 @pytest.fixture
 def inventory(tmp_path: Path) -> Path:
     """One host that nobody answers for: the discard port of this machine."""
-    groups = dict.fromkeys(("etcd", "control_plane", "node"), {"hosts": {"cp1": None}})
+    groups = {name: {"hosts": {"cp1": None}} for name in ("etcd", "control_plane", "node")}
     host = {"ansible_host": "127.0.0.1", "ansible_port": 9, "node_address": "192.0.2.1"}
     write(tmp_path / "mine" / "hosts.yml", {"all": {"hosts": {"cp1": host}, "children": groups}})
     return tmp_path / "mine"
@@ -148,6 +149,17 @@ def test_reset_without_a_terminal_wants_a_yes(inventory: Path) -> None:
     assert done.code == 2
     assert "This removes the cluster kubernetes from 1 host: cp1" in done.out
     assert "give --yes" in done.err
+    assert not (inventory / ".kubeinstall" / "runs").exists()
+
+
+def test_reset_asks_for_the_clusters_name(inventory: Path) -> None:
+    child = pexpect.spawn(str(BIN), ["reset", "-i", str(inventory)], encoding="utf-8", timeout=60)
+    child.expect("Type the cluster's name to go ahead: ")
+    child.sendline("kubernets")
+    child.expect("That is not its name: nothing was touched")
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.exitstatus == 1
     assert not (inventory / ".kubeinstall" / "runs").exists()
 
 

@@ -27,7 +27,8 @@ SYMBOLS = {
 }
 LISTENING = "0A"
 SEARCHED = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-RTM_GETADDR, NLM_F_REQUEST_DUMP, NLMSG_DONE, RTM_NEWADDR, IFA_ADDRESS, IFA_LOCAL = 22, 0x301, 3, 20, 1, 2
+RTM_GETADDR, NLM_F_REQUEST_DUMP, NLMSG_ERROR, NLMSG_DONE, RTM_NEWADDR = 22, 0x301, 2, 3, 20
+IFA_ADDRESS, IFA_LOCAL = 1, 2
 
 
 def main(spec: dict[str, Any]) -> dict[str, Any]:
@@ -162,7 +163,7 @@ def networks() -> list[dict[str, str]]:
             data = link.recv(1 << 18)
             while data:
                 length, kind = struct.unpack_from("=IH", data)
-                if kind == NLMSG_DONE or length < 16:
+                if kind in (NLMSG_ERROR, NLMSG_DONE) or length < 16:
                     return found
                 if kind == RTM_NEWADDR:
                     found += one_network(data[16:length])

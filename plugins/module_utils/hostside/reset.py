@@ -53,7 +53,7 @@ def main(spec: dict[str, Any]) -> dict[str, Any]:
         if not check:
             for component in components:
                 for path in component["remove"]:
-                    unmount_below(host, path)
+                    unmount(host, path + "/")
     for component in components:
         removed += removal.remove(host, {**component, "check": check, "reload": False})["removed"]
     if not check:
@@ -110,9 +110,8 @@ def _pods(host: Host, check: bool) -> list[str]:
             raise HostError(f"the containers of {len(shims)} pods do not end: processes {', '.join(map(str, shims))}")
         time.sleep(0.05)
         shims = _shims()
+    unmount(host, "/run/netns/cni-")
     for path in glob.glob(host.path("/run/netns/cni-*")):
-        while os.path.ismount(path) and host.run(["umount", path], check=False).returncode == 0:
-            pass
         os.unlink(path)
     _remove_empty(host, ["/run/netns"])
     return removed
@@ -136,9 +135,12 @@ def _with_descendants(pids: list[int]) -> list[int]:
     """The processes below `pids`, and after them `pids` themselves."""
     children: dict[int, list[int]] = {}
     for name in filter(str.isdigit, os.listdir("/proc")):
-        text = read(f"/proc/{name}/stat") if os.path.exists(f"/proc/{name}") else None
-        if text:
-            children.setdefault(int(text.rpartition(")")[2].split()[1]), []).append(int(name))
+        try:
+            with open(f"/proc/{name}/stat", "rb") as handle:
+                parent = int(handle.read().rpartition(b")")[2].split()[1])
+        except OSError:
+            continue  # it has ended meanwhile
+        children.setdefault(parent, []).append(int(name))
     below, waiting = [], list(pids)
     while waiting:
         waiting = [child for pid in waiting for child in children.get(pid, [])]
@@ -181,20 +183,19 @@ def _pod_network(host: Host) -> str | None:
         return None
 
 
-def mounts_below(path: str) -> list[str]:
-    """What is mounted below a folder, innermost first."""
+def mounts(prefix: str) -> list[str]:
+    """What is mounted at paths that begin so, innermost first."""
     points = [line.split()[1] for line in (read("/proc/self/mounts") or "").splitlines()]
     plain = [point.encode().decode("unicode_escape").encode("latin-1").decode(errors="replace") for point in points]
-    return sorted((point for point in plain if point.startswith(path.rstrip("/") + "/")), reverse=True)
+    return sorted((point for point in plain if point.startswith(prefix)), reverse=True)
 
 
-def unmount_below(host: Host, path: str) -> None:
+def unmount(host: Host, prefix: str) -> None:
     """Volumes may be anybody's data: nothing below a folder is removed while something is still mounted there."""
-    full = host.path(path)
-    while points := mounts_below(full):
+    while points := mounts(host.path(prefix)):
         host.run(["umount", "--lazy", points[0]], check=False)
-        if mounts_below(full) == points:
-            raise HostError(f"{points[0]} can't be unmounted: nothing in {path} was removed; unmount it and run again")
+        if mounts(host.path(prefix)) == points:
+            raise HostError(f"{points[0]} can't be unmounted, so nothing there was removed: unmount it and run again")
 
 
 def _remove_empty(host: Host, directories: list[str]) -> None:

@@ -1,8 +1,8 @@
 """Starts a pod on every node to try the network from, and takes them away again; run on a control plane.
 
 spec: remove (take away what is there, and nothing else), server, authority, certificate, key, nodes (names), version,
-      domain, dns_address, host (this control plane's name), seconds (to wait for the pods), guard (seconds until the
-      namespace goes by itself, 0 for never)
+      domain, dns_address, host (this control plane's name), seconds (to wait for the pods), guard (seconds until
+      they go by themselves, 0 for never)
 Returns {checks: [{check, host, problems, detail}], network: what network_probe.py is told, null where no API answers}.
 """
 
@@ -14,13 +14,14 @@ import secrets
 import time
 from typing import Any
 
-from .api import API, APPLY, Document, RefusedError, UnreachableError
+from .api import API, Document, UnreachableError
 from .errors import HostError
 
-NAMESPACE = "kubeinstall-verify"
-DAEMON_SET = "answer"
-CONTENT = "written"
+# Not a namespace of its own: one takes five seconds to go, whatever is in it.
+NAMESPACE = "kube-system"
+LABEL = "kubeinstall/verify"
 PORT = 8080
+CORE = ("pods", "services", "configmaps")
 REMOVAL = 30
 # Others than kubelet and the controllers have conditions of their own, whose meaning is theirs.
 CONDITIONS = {
@@ -51,29 +52,29 @@ def _check(name: str, host: str, problems: list[str], detail: str = "") -> dict[
 
 def verify(api: API, spec: dict[str, Any]) -> dict[str, Any]:
     token = secrets.token_hex(16)
-    # A name of its own each time: the cluster's DNS remembers for a while what the last one's address was.
-    name = f"answer-{token[:8]}"
     image, problems = dns_image(api)
     checks = [_check("DNS", spec["host"], problems)] if problems else []
     nodes = {node["metadata"]["name"]: node for node in api.request("GET", "/api/v1/nodes")["items"]}
     checks += [_check("node", name, node_problems(nodes.get(name), spec["version"])) for name in spec["nodes"]]
     if image is None:
         return {"checks": checks, "network": None}
+    # A name of its own each time: the cluster's DNS remembers for a while what the last one's address was.
+    name = f"kubeinstall-verify-{token[:8]}"
     service = start(api, image, name, token, spec["guard"])
     pods, reasons = wait_for_pods(api, [name for name in spec["nodes"] if name in nodes], spec["seconds"])
-    checks += [_check("pods", name, [reason]) for name, reason in reasons.items()]
+    checks += [_check("pods", node, [reason]) for node, reason in reasons.items()]
     kubernetes = api.request("GET", "/api/v1/namespaces/default/services/kubernetes")
-    names = {"kubernetes.default": kubernetes["spec"]["clusterIP"], f"{name}.{NAMESPACE}": service["spec"]["clusterIP"]}
+    names = {"kubernetes.default": kubernetes, f"{name}.{NAMESPACE}": service}
     network = {
-        "nodes": {name: {"address": address_of(nodes[name]), "pod": pod} for name, pod in pods.items()},
+        "nodes": {node: {"address": address_of(nodes[node]), "pod": pod} for node, pod in pods.items()},
         "cluster_ip": service["spec"]["clusterIP"],
         "node_port": service["spec"]["ports"][0]["nodePort"],
         "port": PORT,
         "dns": {
             "server": spec["dns_address"],
-            "names": {f"{name}.svc.{spec['domain']}": address for name, address in names.items()},
+            "names": {f"{name}.svc.{spec['domain']}": item["spec"]["clusterIP"] for name, item in names.items()},
         },
-        "path": f"/registry/configmaps/{NAMESPACE}/{CONTENT}",
+        "path": f"/registry/configmaps/{NAMESPACE}/{name}",
         "token": token,
     }
     return {"checks": checks, "network": network}
@@ -109,38 +110,28 @@ def address_of(node: Document) -> str:
 
 
 def start(api: API, image: str, name: str, token: str, guard: float) -> Document:
-    """Make the namespace with all that is in it; the Service as it was made."""
-    labels = {"app.kubernetes.io/name": DAEMON_SET, "app.kubernetes.io/managed-by": "kubeinstall"}
-    made = _apply(api, "/api/v1/namespaces", NAMESPACE, namespace())
+    """Make a pod on every node and a Service in front of them; the Service as it was made."""
     if guard:
-        stand_guard(api, str(made["metadata"]["uid"]), guard)
+        stand_guard(api, guard)
+    labels = {LABEL: token[:8], "app.kubernetes.io/managed-by": "kubeinstall"}
+    metadata = {"name": name, "labels": labels}
     base = f"/api/v1/namespaces/{NAMESPACE}"
-    corefile = {"apiVersion": "v1", "kind": "ConfigMap", "data": {"Corefile": COREFILE, "token": token}}
-    _apply(api, f"{base}/configmaps", CONTENT, corefile)
-    service = _apply(api, f"{base}/services", name, answering_service(labels))
-    _apply(api, f"/apis/apps/v1/namespaces/{NAMESPACE}/daemonsets", DAEMON_SET, daemon_set(image, labels))
+    content = {"metadata": metadata, "data": {"Corefile": COREFILE, "token": token}}
+    api.request("POST", f"{base}/configmaps", content)
+    service = api.request("POST", f"{base}/services", {"metadata": metadata, **answering_service(labels)})
+    pods = {"metadata": metadata, **daemon_set(image, name, labels)}
+    api.request("POST", f"/apis/apps/v1/namespaces/{NAMESPACE}/daemonsets", pods)
     return service
-
-
-def _apply(api: API, path: str, name: str, document: Document) -> Document:
-    metadata = {**document.get("metadata", {}), "name": name}
-    query = "?fieldManager=kubeinstall&force=true"
-    return api.request("PATCH", f"{path}/{name}{query}", {**document, "metadata": metadata}, APPLY)
-
-
-def namespace() -> Document:
-    labels = {"pod-security.kubernetes.io/enforce": "restricted", "app.kubernetes.io/managed-by": "kubeinstall"}
-    return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"labels": labels}}
 
 
 def answering_service(labels: dict[str, str]) -> Document:
     ports = [{"name": "http", "port": 80, "targetPort": PORT, "protocol": "TCP"}]
-    return {"apiVersion": "v1", "kind": "Service", "spec": {"type": "NodePort", "selector": labels, "ports": ports}}
+    return {"spec": {"type": "NodePort", "selector": labels, "ports": ports}}
 
 
-def daemon_set(image: str, labels: dict[str, str]) -> Document:
+def daemon_set(image: str, name: str, labels: dict[str, str]) -> Document:
     container = {
-        "name": DAEMON_SET,
+        "name": "answer",
         "image": image,
         "imagePullPolicy": "IfNotPresent",
         "args": ["-conf", "/etc/coredns/Corefile"],
@@ -169,12 +160,11 @@ def daemon_set(image: str, labels: dict[str, str]) -> Document:
         },
         "containers": [container],
         "volumes": [
-            {"name": "corefile", "configMap": {"name": CONTENT, "items": [{"key": "Corefile", "path": "Corefile"}]}}
+            {"name": "corefile", "configMap": {"name": name, "items": [{"key": "Corefile", "path": "Corefile"}]}}
         ],
     }
     template = {"metadata": {"labels": labels}, "spec": pod}
-    spec = {"selector": {"matchLabels": labels}, "template": template}
-    return {"apiVersion": "apps/v1", "kind": "DaemonSet", "spec": spec}
+    return {"spec": {"selector": {"matchLabels": labels}, "template": template}}
 
 
 def wait_for_pods(api: API, nodes: list[str], seconds: float) -> tuple[dict[str, str], dict[str, str]]:
@@ -183,12 +173,27 @@ def wait_for_pods(api: API, nodes: list[str], seconds: float) -> tuple[dict[str,
     while True:
         pods = {
             pod["spec"].get("nodeName"): pod
-            for pod in api.request("GET", f"/api/v1/namespaces/{NAMESPACE}/pods")["items"]
+            for pod in api.request("GET", f"/api/v1/namespaces/{NAMESPACE}/pods?labelSelector={LABEL}")["items"]
         }
         reasons = {node: reason for node in nodes if (reason := _why_not(pods.get(node)))}
         if not reasons or time.monotonic() >= deadline:
-            return {node: pods[node]["status"]["podIP"] for node in nodes if node not in reasons}, reasons
+            ready = {node: pods[node]["status"]["podIP"] for node in nodes if node not in reasons}
+            return ready, {node: reason + last_event(api, pods.get(node)) for node, reason in reasons.items()}
         time.sleep(0.2)
+
+
+def last_event(api: API, pod: Document | None) -> str:
+    """What kubelet has said of a pod last, if that was a warning: why it waits stands nowhere else."""
+    if pod is None:
+        return ""
+    uid = pod["metadata"]["uid"]
+    events = api.request("GET", f"/api/v1/namespaces/{NAMESPACE}/events?fieldSelector=involvedObject.uid={uid}")[
+        "items"
+    ]
+    warnings = sorted(
+        (item for item in events if item["type"] == "Warning"), key=lambda item: item["lastTimestamp"] or ""
+    )
+    return f" ({warnings[-1]['reason']}: {' '.join(warnings[-1]['message'].split())[-300:]})" if warnings else ""
 
 
 def _why_not(pod: Document | None) -> str:
@@ -212,30 +217,30 @@ def _why_not(pod: Document | None) -> str:
 
 
 def remove(api: API) -> None:
-    """Take the namespace away, and wait until it is gone. Raises HostError where it does not go."""
-    path = f"/api/v1/namespaces/{NAMESPACE}"
+    """Take away what this or an earlier verification has made, and wait until it is gone."""
+    kinds = (
+        f"apis/apps/v1/namespaces/{NAMESPACE}/daemonsets",
+        *(f"api/v1/namespaces/{NAMESPACE}/{kind}" for kind in CORE),
+    )
     deadline = time.monotonic() + REMOVAL
-    # The namespace controller comes back only after seconds where it has met pods: they go before, in no good order.
-    if api.get(path):
-        _delete(api, f"/apis/apps/v1/namespaces/{NAMESPACE}/daemonsets/{DAEMON_SET}?propagationPolicy=Background")
-    while api.get(path):
-        _delete(api, f"{path}/pods?gracePeriodSeconds=0")
-        if not api.request("GET", f"{path}/pods")["items"]:
-            _delete(api, path)
+    while True:
+        left = []
+        for kind in kinds:
+            path = f"/{kind}?labelSelector={LABEL}"
+            there = [item["metadata"]["name"] for item in api.request("GET", path)["items"]]
+            left += there
+            if there:
+                # The pods have nothing to end in good order.
+                api.request("DELETE", f"{path}&propagationPolicy=Background&gracePeriodSeconds=0")
+        if not left:
+            return
         if time.monotonic() >= deadline:
-            raise HostError(
-                f"the namespace {NAMESPACE} does not go: kubectl get namespace {NAMESPACE} -o yaml says why"
-            )
+            raise HostError(f"in {NAMESPACE} there is still {', '.join(left)}, which was deleted {REMOVAL} s ago")
         time.sleep(0.1)
 
 
-def _delete(api: API, path: str) -> None:
-    with contextlib.suppress(RefusedError):  # it may be on its way out, or out
-        api.request("DELETE", path)
-
-
-def stand_guard(api: API, uid: str, seconds: float) -> None:
-    """Leave a process behind that takes the namespace away, should the run be killed first. It ends when that is gone."""
+def stand_guard(api: API, seconds: float) -> None:
+    """Leave a process behind that takes all away should the run be killed before it does; it ends when that is gone."""
     if os.fork():
         os.wait()
         return
@@ -249,16 +254,12 @@ def stand_guard(api: API, uid: str, seconds: float) -> None:
             os.dup2(quiet, number)
         # The connection is shared with the process this is a copy of, and only one of them may speak on it.
         api.close()
-        _guard(api, uid, time.monotonic() + seconds)
+        deadline = time.monotonic() + seconds
+        path = f"/api/v1/namespaces/{NAMESPACE}/configmaps?labelSelector={LABEL}"
+        while time.monotonic() < deadline:
+            time.sleep(2)
+            if not api.request("GET", path)["items"]:
+                os._exit(0)
+        remove(api)
     finally:
         os._exit(0)
-
-
-def _guard(api: API, uid: str, deadline: float) -> None:
-    path = f"/api/v1/namespaces/{NAMESPACE}"
-    while time.monotonic() < deadline:
-        time.sleep(2)
-        found = api.get(path)
-        if found is None or found["metadata"]["uid"] != uid:
-            return
-    api.request("DELETE", path, {"preconditions": {"uid": uid}})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from ipaddress import IPv4Network
@@ -131,3 +132,20 @@ def test_many_hosts_are_named_in_part(tmp_path: Path) -> None:
     with pytest.raises(InputError) as error:
         Cluster.load(tmp_path)
     assert error.value.problems[0].where.startswith("node-1, node-2, node-3, node-4 and 3 more, ")
+
+
+def test_a_world_writable_checkout_is_said(tmp_path: Path) -> None:
+    """A copy of what a checkout needs to read an inventory, read by a process that knows only the copy."""
+    for name in ("kubeinstall", "roles", "playbooks"):
+        shutil.copytree(collection_root() / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(collection_root() / "galaxy.yml", tmp_path)
+    tmp_path.chmod(0o777)
+    load = f"from kubeinstall.cluster import Cluster; print(*Cluster.load({str(EXAMPLE)!r}).warnings)"
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-c", load], check=True, capture_output=True, text=True, env=environment, cwd="/"
+    )
+    assert (
+        done.stdout
+        == f"everyone may write to {tmp_path}, so Ansible ignores the ansible.cfg there (chmod o-w {tmp_path})\n"
+    )

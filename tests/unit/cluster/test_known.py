@@ -6,7 +6,7 @@ import pytest
 
 from kubeinstall.cluster.facts import PROGRAMS_DISK
 from kubeinstall.cluster.known import Known, known_inputs
-from kubeinstall.cluster.reports import PORTS
+from kubeinstall.cluster.reports import PORTS, clock_ahead
 
 
 @pytest.fixture(scope="module")
@@ -58,3 +58,8 @@ def test_every_version_that_can_be_chosen_has_its_list(known: Known) -> None:
     assert chosen == set(known.versions)
     for name, (_, versions) in known.versions.items():
         assert known.default(name) in versions, name
+
+
+@pytest.mark.parametrize(("there", "ahead"), [(100, 0), (104.5, 0), (110, 0), (141, 31), (69, -31)])
+def test_a_slow_answer_is_no_wrong_clock(there: float, ahead: float) -> None:
+    assert clock_ahead(100, there, 110) == ahead

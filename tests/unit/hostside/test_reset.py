@@ -57,7 +57,7 @@ def test_mounts_are_found_innermost_first(monkeypatch: pytest.MonkeyPatch) -> No
         "/dev/vda /var/lib/kubelet ext4 rw 0 0",
     ]
     monkeypatch.setattr(reset, "read", lambda _: "\n".join(lines))
-    assert reset.mounts_below("/var/lib/kubelet") == [
+    assert reset.mounts("/var/lib/kubelet/") == [
         "/var/lib/kubelet/pods/a/volumes/x/a folder",
         "/var/lib/kubelet/pods/a/volumes/x",
     ]

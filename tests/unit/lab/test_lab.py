@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from pathlib import Path
 from typing import Any
 
@@ -215,20 +214,6 @@ def test_reboot(engine: FakeEngine) -> None:
     engine.calls.clear()
     lab.reboot("dev-cp1")
     assert engine.calls == ["stop dev-cp1", "start dev-cp1"]
-
-
-def test_memory_warning(monkeypatch: pytest.MonkeyPatch) -> None:
-    said: list[str] = []
-    machine.warn_of_memory(1, 0, said.append)
-    machine.warn_of_memory(89, 150000, said.append)
-    assert len(said) == 1
-    assert "expect it to be slow, or ask for fewer hosts" in said[0]
-
-
-def test_routes_of_this_machine_are_subnets() -> None:
-    for route in hosts._machine_routes():
-        ipaddress.ip_network(route)
-    assert 500 < hosts._machine_mtu() < 70000
 
 
 runner = CliRunner()

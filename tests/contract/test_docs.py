@@ -1,0 +1,64 @@
+"""What the documents say exists: variables, commands, make targets, files."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from kubeinstall.cluster.known import known_inputs
+
+ROOT = Path(__file__).resolve().parents[2]
+DOCUMENTS = sorted([ROOT / "README.md", *ROOT.glob("docs/*.md")])
+CODE = re.compile(r"`([^`\n]+)`|^ {4}(\S.*)$", re.MULTILINE)
+
+
+def code(document: Path) -> list[str]:
+    """All that is set as code, in lines and in blocks."""
+    return [inline or block for inline, block in CODE.findall(document.read_text())]
+
+
+def ids(path: Path) -> str:
+    return path.name
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=ids)
+def test_variables_exist(document: Path) -> None:
+    known = known_inputs()
+    words = {word for text in code(document) for word in re.findall(r"[a-z][a-z0-9_]+", text) if "_" in word}
+    ours = {word for word in words if word.startswith(known.prefixes)} - {path.name for path in ROOT.glob("roles/*")}
+    assert ours - set(known.inputs) == set() | {"control_plane"} & ours
+
+
+def test_every_variable_of_the_cluster_and_of_hosts_is_documented() -> None:
+    table = re.findall(r"^\| `(\w+)` \| (.+?) \|", (ROOT / "docs" / "inventory.md").read_text(), re.MULTILINE)
+    known = known_inputs()
+    assert {name for name in known.inputs if name.startswith(("cluster_", "node_"))} <= {name for name, _ in table}
+    for name, default in table:
+        if isinstance(value := known.default(name), (str, int)) and "{{" not in str(value):
+            assert default == str(value).lower(), name
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=ids)
+def test_commands_exist(document: Path) -> None:
+    helped = subprocess.run(
+        [Path(sys.executable).parent / "kubeinstall", "--help"], capture_output=True, text=True, check=True
+    )
+    commands = {line.split()[0] for line in helped.stdout.partition("Commands:\n")[2].splitlines()}
+    used = {word for text in code(document) for word in re.findall(r"(?:^|/)kubeinstall ([a-z]\S*)", text)}
+    assert used <= commands
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=ids)
+def test_make_targets_exist(document: Path) -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    assert {word for text in code(document) for word in re.findall(r"^make ([a-z-]+)", text)} <= targets
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=ids)
+def test_links_lead_somewhere(document: Path) -> None:
+    for link in re.findall(r"\]\((?!https?:)([^)#]+)\)", document.read_text()):
+        assert (document.parent / link).exists(), link
