@@ -33,7 +33,7 @@ cluster: venv ## Bring up lab hosts, a cluster on them, and the two example serv
 lint: venv ## Check the style of Python, Ansible, YAML and shell
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/ansible-lint --quiet
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/ansible-lint -q
 	@if command -v shellcheck >/dev/null; then tools/shell-files | xargs shellcheck; \
 	else echo "shellcheck is not installed: the shell scripts were not checked" >&2; fi
 

@@ -36,7 +36,7 @@ _LAST_LINES = 30
 
 @dataclass(frozen=True)
 class Event:
-    """One fact. `kind` is play, task, start, an outcome of OUTCOMES, diff, retry, warning or stats.
+    """One fact. `kind` is play, task, start, an outcome of OUTCOMES, diff, retry, warning, stopping or stats.
 
     `time` is in seconds since the epoch, `seconds` how long the host took for the task. `result` is what the task
     returned (without its arguments), or the counts of a stats event; `diff` is Ansible's list of differences.

@@ -26,7 +26,7 @@ from kubeinstall.errors import InputError
 if TYPE_CHECKING:
     from kubeinstall.lab.engine import Engine
 
-__all__ = ["MADE_LOCALLY", "ImageConfig", "atomic", "export", "image_cache", "scratch_archive", "wrap"]
+__all__ = ["MADE_LOCALLY", "ImageConfig", "archived_id", "atomic", "export", "image_cache", "scratch_archive", "wrap"]
 
 # Marks what was made here, so that nobody takes it for the image upstream publishes.
 MADE_LOCALLY = "io.kubeinstall.made"
@@ -171,6 +171,14 @@ def export(reference: str, engine: Engine, *, cache: Path | None = None) -> Path
         with atomic(target) as out:
             engine.save(name, out)
     return target
+
+
+def archived_id(archive: Path) -> str:
+    """The id (`sha256:…`) of the image in an archive that was made here."""
+    with tarfile.open(archive) as tar:
+        stream = tar.extractfile("manifest.json")
+        assert stream is not None  # noqa: S101 a file's member has a stream
+        return "sha256:" + str(json.load(stream)[0]["Config"]).removesuffix(".json")
 
 
 def _cached(reference: str, image_id: str, cache: Path | None) -> Path:

@@ -74,6 +74,9 @@ class View:
             self._title = "Finishing"
         elif event.kind == "play":
             self._begin_play(event.play)
+        elif event.kind == "stopping":
+            self._title = "Stopping"
+            self._line(Text("stopping: this takes some seconds", "yellow"))
         elif event.kind == "warning":
             self._line(Text(f"warning: {event.message}", "yellow"))
         elif event.kind == "diff":

@@ -178,6 +178,7 @@ class _Watch:
             with contextlib.suppress(OSError, ValueError):
                 os.kill(int((self.journal.directory / "artifacts" / "pid").read_text()), signal.SIGTERM)
                 self._stopped = True
+                self._take(Event("stopping", time.time()))
         return False
 
     def end(self, status: str) -> tuple[Failure, ...]:
@@ -247,6 +248,6 @@ def _execute(arguments: list[str], directory: Path, watch: _Watch) -> str:
 
     runner = Runner(config, event_handler=watch.hear, cancel_callback=watch.stop, status_handler=status_changed)
     runner.run()
-    if watch.stopping:
-        return "interrupted"
-    return "ok" if runner.rc == 0 else "failed"
+    if runner.rc == 0:
+        return "ok"
+    return "interrupted" if watch.stopping else "failed"

@@ -171,7 +171,7 @@ def _start_by_hand(say: Say) -> None:
         raise LabError("no Docker engine is running, and starting one needs root", remedy="`sudo dockerd`, then repeat")
     say(f"Starting the Docker engine by hand (no systemd here), its output goes to {_logfile()}")
     path = f"{os.environ.get('PATH', '')}:/usr/local/sbin:/usr/sbin:/sbin"
-    # In a session of its own and nobody's child: it outlives this command, and a Ctrl-C in the terminal is not for it.
+    # Detached, and nobody's child: it outlives this command, and a Ctrl-C in the terminal is not for it.
     detached = ["sh", "-c", '"$@" >"$0" 2>&1 </dev/null &', str(_logfile()), *command]
     subprocess.run(detached, cwd="/", env={**os.environ, "PATH": path}, start_new_session=True, check=True)
 

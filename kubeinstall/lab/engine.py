@@ -12,7 +12,6 @@ import tarfile
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
@@ -22,8 +21,9 @@ import docker.types
 import requests
 
 from kubeinstall.errors import LabError
+from kubeinstall.lab.containers import Container, ContainerSpec, Network
 
-__all__ = ["Container", "ContainerSpec", "Engine", "EngineDeniedError", "Network", "connect"]
+__all__ = ["Engine", "EngineDeniedError", "connect"]
 
 # Saving or loading an image of a gigabyte on a busy disk takes a while; everything else answers in seconds.
 _TIMEOUT = 600
@@ -31,48 +31,6 @@ _TIMEOUT = 600
 
 class EngineDeniedError(LabError):
     """An engine is there, and does not let this user in."""
-
-
-@dataclass(frozen=True)
-class ContainerSpec:
-    """What a container is made of. `anonymous_volumes` and `tmpfs` are paths inside it."""
-
-    name: str
-    image: str
-    network: str
-    address: str
-    labels: Mapping[str, str]
-    entrypoint: Sequence[str] = ()
-    anonymous_volumes: Sequence[str] = ()
-    binds: Sequence[str] = ()
-    tmpfs: Mapping[str, str] = field(default_factory=dict)
-    privileged: bool = False
-    cap_add: Sequence[str] = ()
-    cap_drop: Sequence[str] = ()
-    security_opt: Sequence[str] = ()
-    unmasked: bool = False
-    stop_signal: str = "SIGTERM"
-    restart_on_failure: bool = False
-
-
-@dataclass(frozen=True)
-class Container:
-    """One container as the engine reports it; `address` is the one it has, or is to have once it runs."""
-
-    name: str
-    state: str
-    address: str
-    image: str
-    labels: Mapping[str, str]
-
-
-@dataclass(frozen=True)
-class Network:
-    """One of the engine's networks, with its IPv4 subnets as text (`10.88.0.0/24`)."""
-
-    name: str
-    subnets: tuple[str, ...]
-    labels: Mapping[str, str]
 
 
 @contextmanager

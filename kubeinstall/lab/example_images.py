@@ -17,7 +17,7 @@ from pathlib import Path
 from filelock import FileLock
 
 from kubeinstall import components
-from kubeinstall.images import ImageConfig, image_cache, scratch_archive, wrap
+from kubeinstall.images import ImageConfig, archived_id, image_cache, scratch_archive, wrap
 from kubeinstall.lab.daemon import Say
 from kubeinstall.lab.debian import root_tree
 from kubeinstall.lab.engine import connect
@@ -106,7 +106,7 @@ def example_images(
         archives = {**_packaged(architecture, say), MONGO: _mongo(architecture, progress)}
         engine = connect() if architecture == own else None
         for reference, archive in archives.items():
-            if engine and not engine.image_id(reference):
+            if engine and engine.image_id(reference) != archived_id(archive):
                 engine.load(archive)
     return archives
 

@@ -11,8 +11,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from kubeinstall.errors import LabError
+from kubeinstall.lab.containers import ContainerSpec
 from kubeinstall.lab.daemon import Say
-from kubeinstall.lab.engine import ContainerSpec, Engine
+from kubeinstall.lab.engine import Engine
 
 __all__ = ["ORDINARY", "RESTRICTED", "WAYS", "Way", "apply_way", "find_way"]
 

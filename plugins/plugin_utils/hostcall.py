@@ -23,6 +23,8 @@ BEGIN, END = "<<<kubeinstall", "kubeinstall>>>"
 # their own.
 LOADER = """\
 import json, sys
+if sys.version_info < (3, 9):
+    sys.exit("Python %d.%d is too old: 3.9 or later is needed" % sys.version_info[:2])
 from importlib.machinery import ModuleSpec
 class Sources:
     def find_spec(self, name, path=None, target=None):
@@ -94,6 +96,8 @@ def _answer(stdout: str) -> dict[str, Any] | None:
 def _no_answer(python: str, executed: Mapping[str, Any]) -> str:
     said = "\n".join(part.strip() for part in (executed.get("stderr"), executed.get("stdout")) if part and part.strip())
     code = executed.get("rc")
+    if "sudo" in said and "not found" in said:
+        return "there is no sudo on the host: install it, or log in as root"
     if code == 127 or "not found" in said or "No such file" in said:
         return f"no Python at {python}: install python3 (3.9 or later) on the host, or set ansible_python_interpreter"
     if "a password is required" in said or "Missing sudo password" in said:

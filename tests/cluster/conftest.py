@@ -139,6 +139,8 @@ def lab(request: pytest.FixtureRequest) -> Iterator[Cluster]:
     """One control plane and two nodes, fresh; taken down at the end, also after a failure."""
     keep = request.config.getoption("--keep-lab")
     environment = dict(os.environ, PYTHONUNBUFFERED="1")
+    # On a machine that cannot reach upstream this builds them all, a quarter of an hour once: its progress is shown.
+    subprocess.run([BIN / "kubeinstall", "components", "fetch"], cwd=ROOT, env=environment, check=True)
     kubeinstall = [str(BIN / "kubeinstall"), "lab"]
     if not keep:
         subprocess.run([*kubeinstall, "down", "--name", NAME], cwd=ROOT, env=environment, check=False)

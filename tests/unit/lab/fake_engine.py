@@ -9,7 +9,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from kubeinstall.errors import LabError
-from kubeinstall.lab.engine import Container, ContainerSpec, Engine, Network
+from kubeinstall.lab.containers import Container, ContainerSpec, Network
+from kubeinstall.lab.engine import Engine
 
 HOST_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI fake"
 
