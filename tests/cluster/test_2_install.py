@@ -69,8 +69,10 @@ def test_secrets_are_encrypted_in_etcd(cluster: Cluster) -> None:
         "etcdctl --endpoints=https://127.0.0.1:2379 --cacert=/etc/etcd/pki/ca.crt"
         " --cert=/etc/etcd/pki/healthcheck-client.crt --key=/etc/etcd/pki/healthcheck-client.key"
     )
-    stored = cluster.sh(cluster.control_plane[0], f"{etcdctl} get /registry/secrets/default/hidden | tr -cd '[:print:]'")
-    cluster.kubectl("delete", "secret", "hidden")
+    try:
+        stored = cluster.sh(cluster.control_plane[0], f"{etcdctl} get /registry/secrets/default/hidden | tr -cd '[:print:]'")
+    finally:
+        cluster.kubectl("delete", "secret", "hidden")
     assert "k8s:enc:secretbox" in stored
     assert "swordfish" not in stored
 

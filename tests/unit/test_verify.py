@@ -1,0 +1,103 @@
+"""What a verification makes of certificates, and how it shows what was found."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from kubeinstall import verify
+from kubeinstall.certificates import CertificateRequest
+from kubeinstall.events import Event, Failure, RunResult
+from kubeinstall.pki import PKI
+
+NOW = datetime.now(UTC)
+SERVER = CertificateRequest("kubernetes", "kubelet", (), ("node1",), ("192.0.2.1",), frozenset({"server"}))
+NAMES = {"/pki/kubelet.crt": ["192.0.2.1", "node1"]}
+
+
+@pytest.fixture(scope="module")
+def pki(tmp_path_factory: pytest.TempPathFactory) -> PKI:
+    made = PKI(tmp_path_factory.mktemp("pki"))
+    made.ensure()
+    return made
+
+
+def found(pki: PKI, days: int = 365, **changes: Any) -> dict[str, Any]:
+    pem, _ = pki.issue(SERVER, now=NOW - timedelta(days=1), days=days)
+    authority = {"pem": pki.read("kubernetes/ca.crt"), "pair": None}
+    return {"/pki/ca.crt": authority, "/pki/kubelet.crt": {"pem": pem, "pair": True} | changes}
+
+
+def test_good_certificates(pki: PKI) -> None:
+    assert verify.judge_certificates(found(pki), NAMES, now=NOW) == ([], "363 days left")
+
+
+@pytest.mark.parametrize(
+    ("days", "changes", "names", "said"),
+    [
+        (1, {}, NAMES, "/pki/kubelet.crt expired on"),
+        (5, {}, NAMES, "/pki/kubelet.crt ends in 3 days"),
+        (365, {"pair": False}, NAMES, "does not belong to the key beside it"),
+        (365, {"pem": "nonsense"}, NAMES, "/pki/kubelet.crt is not a certificate"),
+        (365, {}, {"/pki/kubelet.crt": ["192.0.2.2"]}, "/pki/kubelet.crt does not carry 192.0.2.2"),
+        (365, {}, {"/pki/server.crt": ["192.0.2.1"]}, "/pki/server.crt is missing"),
+    ],
+)
+def test_bad_certificates(pki: PKI, days: int, changes: dict[str, Any], names: dict[str, Any], said: str) -> None:
+    (problem,), _ = verify.judge_certificates(found(pki, days, **changes), names, now=NOW)
+    assert said in problem
+
+
+def test_another_authority_and_a_slow_clock(pki: PKI, tmp_path: Path) -> None:
+    other = PKI(tmp_path / "pki")
+    other.ensure()
+    seen = found(pki) | {"/pki/ca.crt": {"pem": other.read("kubernetes/ca.crt"), "pair": None}}
+    (problem,), _ = verify.judge_certificates(seen, NAMES, now=NOW)
+    assert "signed by no authority that this host knows" in problem
+    problems, _ = verify.judge_certificates(found(pki), NAMES, now=NOW - timedelta(days=2))
+    assert any("is the host's clock right?" in problem for problem in problems)
+
+
+def event(task: str, *checks: tuple[str, str, list[str], str]) -> Event:
+    keys = ("check", "host", "problems", "detail")
+    return Event("ok", 0.0, task=task, result={"checks": [dict(zip(keys, check, strict=True)) for check in checks]})
+
+
+def result(*events: Event, failures: tuple[Failure, ...] = ()) -> RunResult:
+    return RunResult("failed" if failures else "ok", {}, failures, events, 1.0, Path())
+
+
+def shown(found: verify.Verification, width: int = 100) -> str:
+    text = StringIO()
+    verify.show(Console(file=text, width=width), found)
+    return text.getvalue()
+
+
+def test_one_table_of_all_that_was_looked_at() -> None:
+    events = (
+        event("network", ("pods", "b", ["one"], ""), ("DNS", "a", [], "")),
+        event("host", ("kubelet", "a", [], ""), ("kubelet", "a", [], ""), ("certificates", "b", [], "9 days left")),
+        event("cluster", ("pods", "b", ["one", "two"], "")),
+    )
+    verdict = Failure("pods: one", "b", verify.VERDICT)
+    dead = Failure("ssh: no route", "c", "Look", unreachable=True)
+    found = verify.read(result(*events, failures=(verdict, dead)), ["a", "b", "c"])
+    assert found.problems == ["b: pods: one", "b: pods: two", "c: ssh: no route"]
+    lines = shown(found).splitlines()
+    assert lines[0].split() == ["a", "b", "c"]
+    assert [line.split()[0] for line in lines[1:5]] == ["kubelet", "certificates", "pods", "DNS"]
+    assert lines[1].split() == ["kubelet", "ok", "-", "-"]
+    assert lines[3].split() == ["pods", "-", "wrong", "-"]
+    assert lines[5:] == found.problems
+
+
+def test_many_hosts_are_counted() -> None:
+    hosts = [f"host-{number:03}" for number in range(100)]
+    checks = [("pods", host, ["none"] if number < 9 else [], "") for number, host in enumerate(hosts)]
+    text = shown(verify.read(result(event("network", *checks)), hosts))
+    assert "9 of 100 wrong: host-000, host-001" in " ".join(text.split())
