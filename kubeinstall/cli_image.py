@@ -15,7 +15,7 @@ from kubeinstall.lab import engine
 
 __all__ = ["app", "load"]
 
-app = typer.Typer(help="Take images of the local Docker engine to the hosts.", no_args_is_help=True)
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 Images = Annotated[
     list[str], typer.Argument(metavar="IMAGE...", help="Images of the local Docker engine, or files of `docker save`.")
 ]
@@ -23,15 +23,14 @@ Images = Annotated[
 
 @app.callback()
 def _more_than_one_command() -> None:
-    """Images on the cluster's hosts, without a registry."""
+    """Take images of the local Docker engine to the hosts."""
 
 
 @app.command("load", epilog="Example: kubeinstall image load nginx:1.29 ./application.tar")
 def load_command(references: Images, inventory: InventoryPath = DEFAULT_INVENTORY, limit: Limit = "") -> None:
     """Load images into every host's container engine; each host gets only what it lacks.
 
-    Pods find them by their full names (docker.io/library/nginx:1.29) as long as they don't ask for `imagePullPolicy:
-    Always`.
+    Pods find them by their full names (docker.io/library/nginx:1.29) unless they ask for imagePullPolicy: Always.
     """
     load(references, inventory, limit=limit)
 

@@ -16,7 +16,7 @@ from kubeinstall.verify import read, show
 
 __all__ = ["app"]
 
-app = typer.Typer(help="Prove from outside that the cluster does its work.")
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
 
 @app.command(epilog="Example: kubeinstall verify -i inventory/production")

@@ -1,6 +1,15 @@
-"""Puts the collection on the path, so that host-side code is imported by the name it has everywhere else."""
+"""Host-side code is imported by the name it has everywhere else: through Ansible's own loader of collections, which
+knows only what it has loaded itself and so comes first; and through the path in processes that tests start.
+"""
 
+import os
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / ".collections"))
+ROOT = Path(__file__).resolve().parents[1]
+os.environ.setdefault("ANSIBLE_CONFIG", str(ROOT / "ansible.cfg"))
+
+from kubeinstall.cluster import inventory  # noqa: E402 after its configuration is named
+
+inventory._initialise()
+sys.path.insert(0, str(ROOT / ".collections"))

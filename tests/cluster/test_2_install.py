@@ -70,7 +70,9 @@ def test_secrets_are_encrypted_in_etcd(cluster: Cluster) -> None:
         " --cert=/etc/etcd/pki/healthcheck-client.crt --key=/etc/etcd/pki/healthcheck-client.key"
     )
     try:
-        stored = cluster.sh(cluster.control_plane[0], f"{etcdctl} get /registry/secrets/default/hidden | tr -cd '[:print:]'")
+        stored = cluster.sh(
+            cluster.control_plane[0], f"{etcdctl} get /registry/secrets/default/hidden | tr -cd '[:print:]'"
+        )
     finally:
         cluster.kubectl("delete", "secret", "hidden")
     assert "k8s:enc:secretbox" in stored

@@ -9,7 +9,7 @@ from . import binaries, certificates, files, system, units
 from .comparison import considered, digest, inputs, no_longer_wanted, paths
 from .host import Host
 from .ready import wait
-from .record import DIRECTORY, Record
+from .record import DIRECTORY, Record, every_path
 
 
 def request(host: Host, spec: dict[str, Any]) -> dict[str, Any]:
@@ -96,7 +96,7 @@ def _clear_delivery(delivered: dict[str, str]) -> None:
 
 def _remember(host: Host, spec: dict[str, Any], record: Record, changed: list[dict[str, Any]]) -> None:
     """Record what is about to be written before it is, so that a reset finds it even after a kill."""
-    ours = set(record.data["files"])
+    ours = every_path(host)
     about_to = [item["dest"] for item in changed] + [item["dest"] for item in spec["binaries"]]
     about_to += certificates.paths(spec["certificates"])
     for path in about_to:
@@ -122,11 +122,13 @@ def _start(host: Host, spec: dict[str, Any], record: Record, unit_changed: bool)
     unit = spec["unit"]
     if not unit:
         return None
-    if units.show(host, unit).get("NeedDaemonReload") == "yes" or unit_changed:
+    state = units.show(host, unit)
+    enabled = state.get("UnitFileState") == "enabled"
+    if not enabled:
+        units.enable(host, unit)
+    if unit_changed or not enabled or state.get("NeedDaemonReload") == "yes":
         units.daemon_reload(host)
     state, wanted = units.show(host, unit), inputs(host, spec)
-    if state.get("UnitFileState") != "enabled":
-        units.enable(host, unit)
     read = [host.path(path) for path in wanted]
     why = units.why_restart(state, record.data.get("stamp", {}), digest(wanted), read)
     if why is None:

@@ -24,6 +24,14 @@ from .host import Host
 DIRECTORY = "/var/lib/kubeinstall"
 
 
+def every_path(host: Host) -> set[str]:
+    """Every file that any component's record lists: what stands there is ours, whatever a hand made of it."""
+    directory = host.path(DIRECTORY)
+    names = os.listdir(directory) if os.path.isdir(directory) else []
+    records = [Record(host, name[: -len(".json")]) for name in names if name.endswith(".json") and name[0] != "."]
+    return {path for record in records for path in record.data["files"]}
+
+
 class Record:
     def __init__(self, host: Host, name: str) -> None:
         self.host = host

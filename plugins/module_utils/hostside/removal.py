@@ -31,7 +31,7 @@ def remove(host: Host, spec: dict[str, Any]) -> dict[str, Any]:
         for path, kept in record.data["originals"].items():
             shutil.copy2(host.path(kept), host.path(path), follow_symlinks=False)
             files.remove_file(host.path(kept))
-        if unit:
+        if unit and spec.get("reload", True):
             units.daemon_reload(host)
         for name in spec["remove_links"]:
             system.remove_link(host, name)

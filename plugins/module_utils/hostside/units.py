@@ -63,7 +63,8 @@ def start(host: Host, unit: str, *, restart: bool) -> None:
 
 
 def enable(host: Host, unit: str) -> None:
-    host.run(["systemctl", "enable", "--quiet", unit])
+    """Have it start at boot. The caller reloads: systemd remembers what it knew of a unit until then."""
+    host.run(["systemctl", "enable", "--no-reload", "--quiet", unit])
 
 
 def daemon_reload(host: Host) -> None:
@@ -90,4 +91,4 @@ def failure(host: Host, unit: str, what: str) -> HostError:
 
 
 def stop(host: Host, unit: str) -> None:
-    host.run(["systemctl", "disable", "--now", "--quiet", unit], check=False, timeout=180)
+    host.run(["systemctl", "disable", "--now", "--no-reload", "--quiet", unit], check=False, timeout=180)

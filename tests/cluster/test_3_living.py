@@ -1,0 +1,129 @@
+"""Changes to the living cluster: foreseen exactly, then made, and nothing else with them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+from typing import Any
+
+import docker
+import yaml
+
+from tests.cluster.conftest import INVENTORY, ROOT, Cluster, eventually
+from tests.cluster.test_2_install import recap
+
+
+def variables(**values: Any) -> tuple[str, str]:
+    return "-e", json.dumps(values)
+
+
+def test_a_change_is_foreseen_exactly_and_restarts_what_it_must(cluster: Cluster) -> None:
+    change = variables(kube_proxy_extra_arguments={"v": "1"})
+    before = cluster.invocations()
+    foreseen = cluster.playbook("site", "--check", "--diff", *change)
+    assert cluster.invocations() == before
+    assert foreseen.count("restart kube-proxy.service: what it reads has changed") == len(cluster.addresses)
+    assert foreseen.count("--v=1") == len(cluster.addresses)
+    done = cluster.playbook("site", "--diff", *change)
+    assert {host: counts["changed"] for host, counts in recap(done).items()} == {
+        host: counts["changed"] for host, counts in recap(foreseen).items()
+    }
+    restarted = {name for name, invocation in cluster.invocations().items() if before[name] != invocation}
+    assert restarted == {f"{name}/kube-proxy.service" for name in cluster.addresses}
+    cluster.playbook("kube_proxy")
+
+
+def test_static_manifests_run_and_go_when_they_are_taken_out(cluster: Cluster) -> None:
+    pod = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "still", "namespace": "default"},
+        "spec": {"hostNetwork": True, "containers": [{"name": "pause", "image": "registry.k8s.io/pause:3.10.1"}]},
+    }
+    name = cluster.nodes[0]
+    before = cluster.invocations()
+    cluster.playbook("kubelet", "--limit", name, *variables(kubelet_static_manifests=[pod]))
+    eventually(
+        lambda: "Running" in cluster.kubectl("get", "pod", f"still-{name}", "--no-headers", code=None),
+        what="the static pod runs",
+    )
+    cluster.playbook("kubelet", "--limit", name)
+    eventually(
+        lambda: "NotFound" in cluster.kubectl("get", "pod", f"still-{name}", code=None), what="the static pod is gone"
+    )
+    assert cluster.invocations() == before
+
+
+def test_labels_taints_and_the_users_manifests_are_applied_and_taken_back(cluster: Cluster) -> None:
+    name = cluster.nodes[0]
+    wanted = variables(
+        node_labels={"rack": "7"},
+        node_taints=[{"key": "gpu", "value": "yes", "effect": "PreferNoSchedule"}],
+        cluster_manifests=[{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "mine"}, "data": {"a": "b"}}],
+    )
+    cluster.playbook("cluster_manifests", *wanted)
+    node = json.loads(cluster.kubectl("get", "node", name, "-o", "json"))
+    assert node["metadata"]["labels"]["rack"] == "7"
+    assert node["spec"]["taints"] == [{"key": "gpu", "value": "yes", "effect": "PreferNoSchedule"}]
+    assert json.loads(cluster.kubectl("get", "configmap", "mine", "-o", "json"))["data"] == {"a": "b"}
+    assert {counts["changed"] for counts in recap(cluster.playbook("cluster_manifests", *wanted)).values()} == {0}
+    cluster.playbook("cluster_manifests")
+    node = json.loads(cluster.kubectl("get", "node", name, "-o", "json"))
+    assert "rack" not in node["metadata"]["labels"]
+    assert "taints" not in node["spec"]
+    cluster.kubectl("delete", "configmap", "mine")
+
+
+def test_the_example_services_answer_from_outside_and_keep_what_they_are_given(cluster: Cluster) -> None:
+    example = ROOT / "examples" / "two-services"
+    subprocess.run([sys.executable, example / "deploy", "-i", INVENTORY], cwd=ROOT, check=True)
+    for address in cluster.addresses.values():
+        for port in (30080, 30081):
+            answer = ["curl", "--silent", "--show-error", "--fail", "--max-time", "10", f"http://{address}:{port}/"]
+            assert subprocess.run(answer, capture_output=True, check=True).stdout
+    subprocess.run([sys.executable, example / "check.py", "-i", INVENTORY], cwd=ROOT, check=True)
+    hosts = {pod["spec"]["nodeName"] for pod in cluster.objects("pods", "-n", "two-services")}
+    assert len(hosts) > 1, "pods of one host prove nothing of the network between hosts"
+    cluster.kubectl("delete", "namespace", "two-services")
+
+
+def test_an_image_of_the_local_engine_reaches_every_host(cluster: Cluster, tmp_path: Path) -> None:
+    reference = "kubeinstall.local/delivered:1"
+    with tarfile.open(tmp_path / "tree.tar", "w") as tar:
+        tar.add(ROOT / "LICENSE", arcname="LICENSE")
+    engine = docker.from_env()
+    try:
+        engine.api.import_image_from_file(str(tmp_path / "tree.tar"), repository=reference.split(":")[0], tag="1")
+        cluster.command("image", "load", "-i", INVENTORY, reference)
+        for name in cluster.addresses:
+            assert reference in cluster.sh(name, "ctr -n k8s.io images ls -q").split()
+        again = cluster.command("image", "load", "-i", INVENTORY, reference)
+        assert "changed" not in again.replace("0 changed", "").replace("nothing changed", "")
+        for name in cluster.addresses:
+            cluster.sh(name, f"ctr -n k8s.io images rm {reference}")
+    finally:
+        engine.images.remove(reference, force=True)
+        engine.close()
+
+
+def test_a_run_with_a_limit_leaves_the_others_alone(cluster: Cluster) -> None:
+    name = cluster.nodes[1]
+    hosts = recap(cluster.playbook("site", "--limit", name))
+    assert sorted(hosts) == [name]
+    assert hosts[name]["changed"] == 0
+
+
+def test_role_inputs_in_the_inventory_are_what_runs(cluster: Cluster) -> None:
+    """An inventory of its own file: what the user writes there arrives in the service."""
+    path = INVENTORY / "group_vars" / "all" / "of_the_test.yml"
+    path.write_text(yaml.safe_dump({"kube_scheduler_extra_arguments": {"v": "2"}}))
+    try:
+        cluster.command("run", "-i", INVENTORY, "kube_scheduler")
+        pid = "$(systemctl show -P MainPID kube-scheduler)"
+        assert "--v=2" in cluster.sh(cluster.control_plane[0], f"tr '\\0' ' ' < /proc/{pid}/cmdline")
+    finally:
+        path.unlink()
+        cluster.command("run", "-i", INVENTORY, "kube_scheduler")
