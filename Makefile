@@ -72,6 +72,5 @@ lock: venv ## Write requirements.lock anew from pyproject.toml
 	  --custom-compile-command "make lock" --output-file requirements.lock pyproject.toml
 
 .PHONY: clean-lab
-clean-lab: venv ## Remove the lab of `make cluster`, and the engine it started
+clean-lab: venv ## Remove the lab of `make cluster` with all its data
 	$(BIN)/kubeinstall lab down
-	$(BIN)/kubeinstall lab engine-stop

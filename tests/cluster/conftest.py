@@ -157,7 +157,7 @@ echo links; ls /sys/class/net | sort
 echo rules; nft list ruleset | sed -E 's/packets [0-9]+ bytes [0-9]+//' | grep -v '^#'
 echo sysctls; sysctl -n net.ipv4.ip_forward net.bridge.bridge-nf-call-iptables
 echo mounts; awk '{print $2}' /proc/self/mounts | sort
-echo units; systemctl list-unit-files --state=enabled --no-legend | sort
+echo units; systemctl list-unit-files --state=enabled --no-legend | awk '{print $1}' | sort
 echo users; cat /etc/passwd /etc/group
 """
 

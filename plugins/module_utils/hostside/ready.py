@@ -32,18 +32,18 @@ def wait(host: Host, unit: str, condition: dict[str, Any], before: str) -> str:
         if state.get("ActiveState") == "failed" or count - restarts >= FLAPPING:
             raise units.failure(host, unit, "does not stay up")
         if units.running(state) and state.get("InvocationID") != before:
-            unfulfilled = _unfulfilled(host, condition)
+            missing = unfulfilled(host, condition)
             # Only if it is still the same start: one that answered and died at once is not ready.
-            if unfulfilled is None and units.show(host, unit).get("InvocationID") == state["InvocationID"]:
+            if missing is None and units.show(host, unit).get("InvocationID") == state["InvocationID"]:
                 return state["InvocationID"]
-            problem = unfulfilled or "it was started again meanwhile"
+            problem = missing or "it was started again meanwhile"
         if time.monotonic() > deadline:
             raise units.failure(host, unit, f"was not ready within {timeout:.0f} s ({problem})")
         time.sleep(pause)
         pause = min(pause * 1.5, 0.3)
 
 
-def _unfulfilled(host: Host, condition: dict[str, Any]) -> str | None:
+def unfulfilled(host: Host, condition: dict[str, Any]) -> str | None:
     """What is still missing, None when the service is ready."""
     if "url" in condition:
         problem = _url(host, condition)

@@ -38,8 +38,8 @@ def component_problems(host: Host, component: dict[str, Any]) -> list[str]:
     if not units.running(state):
         problems.append(f"{unit} is {state.get('ActiveState')}: journalctl -u {unit} on this host says why")
     else:
-        unfulfilled = ready._unfulfilled(host, component["ready"])
-        problems += [unfulfilled] if unfulfilled else []
+        missing = ready.unfulfilled(host, component["ready"])
+        problems += [missing] if missing else []
     if state.get("UnitFileState") != "enabled":
         problems.append(f"{unit} is not enabled: it will not come back when the host reboots")
     return problems
