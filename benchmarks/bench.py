@@ -42,7 +42,9 @@ KINDS = "namespaces,clusterroles,clusterrolebindings,roles,rolebindings,servicea
 
 def run(*command: Any, given: bytes | None = None) -> bytes:
     """A command's output; what it prints of its own troubles ends the benchmark."""
-    done = subprocess.run([str(part) for part in command], cwd=ROOT, input=given, capture_output=True, check=False)
+    done = subprocess.run(
+        [str(part) for part in command], cwd=ROOT, input=given, capture_output=True, check=False, timeout=900
+    )
     if done.returncode != 0:
         sys.exit(
             f"{' '.join(map(str, command))} ended with {done.returncode}:\n"
@@ -143,19 +145,17 @@ def start_by_hand(
         ssh(address, "tar --extract --absolute-names --file=-", files[name])
         ssh(address, "sysctl --quiet --system; systemctl daemon-reload; systemctl enable --quiet --now containerd")
         ssh(address, "until ctr version >/dev/null 2>&1; do sleep 0.05; done; ctr -n k8s.io images import -", images)
-        servers = [unit for unit in SERVICES[1:5] if f"{unit}.service".encode() in files[name]]
-        ready = "until curl -sk -o /dev/null https://127.0.0.1:6443/readyz; do sleep 0.05; done" if servers else "true"
-        ssh(address, f"systemctl enable --quiet --now {' '.join(servers)} && {ready}" if servers else "true")
-        ssh(address, f"systemctl enable --quiet --now {' '.join(SERVICES[5:])}")
+        if address == server:
+            ssh(address, f"systemctl enable --quiet --now {' '.join(SERVICES[1:5])}")
+            ssh(address, "until curl -sk -o /dev/null --fail https://127.0.0.1:6443/readyz; do sleep 0.05; done")
+            # flannel is not ready before it has its rights.
+            kubectl(server, "apply --server-side -f -", objects)
+        node_services = " ".join(SERVICES[5:])
+        # flannel may end once or twice before its node has a network: systemd starts it again.
+        ssh(address, f"systemctl enable --quiet {node_services}; systemctl start --no-block {node_services}")
 
     with ThreadPoolExecutor(len(addresses)) as pool:
-        control_plane = next(name for name, address in addresses.items() if address == server)
-        first = pool.submit(one, control_plane)
-        others = [pool.submit(one, name) for name in addresses if name != control_plane]
-        first.result()
-        kubectl(server, "apply --server-side -f -", objects)
-        for other in others:
-            other.result()
+        list(pool.map(one, addresses))
     wait_until_whole(server, len(addresses))
 
 
