@@ -40,24 +40,12 @@ class ActionModule(ActionBase):
         self._task_vars = task_vars or {}
         _, self._args = self.validate_argument_spec(argument_spec=ARGUMENTS)
         try:
-            if self._args["state"] == "absent":
-                return result | self._remove()
             return result | self._present()
         except KubeinstallError as error:
             raise AnsibleActionFail(str(error)) from error
 
     def _call(self, operation: str, **spec: Any) -> Result:
         return call(self, self._task_vars, "component", self._spec | {"operation": operation} | spec)
-
-    def _remove(self) -> Result:
-        self._spec = {key: self._args[key] for key in ("name", "remove", "remove_links")}
-        removed = self._call("remove", check=self._task.check_mode)["removed"]
-        text = "".join(f"{what}\n" for what in removed)
-        return {
-            "changed": bool(removed),
-            "removed": removed,
-            "diff": [{"before": text, "after": ""}] if removed else [],
-        }
 
     def _present(self) -> Result:
         directory = self._args["pki_directory"] or self._templar.template(

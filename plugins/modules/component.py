@@ -14,11 +14,6 @@ version_added: 0.1.0
 author: The kubeinstall developers
 options:
   name: {description: Name of the component; its record on the host is /var/lib/kubeinstall/NAME.json., type: str, required: true}
-  state:
-    description: V(absent) stops the service and removes what the record lists, and O(remove) and O(remove_links).
-    type: str
-    choices: [present, absent]
-    default: present
   user: {description: System user to make when missing., type: str}
   packages: {description: "Distribution packages: lists under C(debian) and C(redhat).", type: dict, default: {}}
   kernel_modules: {description: Kernel modules to load now and at boot., type: list, elements: str, default: []}
@@ -112,8 +107,6 @@ options:
       key: {description: Client key., type: str}
       status: {description: HTTP status that counts as ready., type: int, default: 200}
       timeout: {description: Seconds to wait., type: int, default: 120}
-  remove: {description: "Data to remove too, with O(state=absent).", type: list, elements: str, default: []}
-  remove_links: {description: "Network links to remove too, with O(state=absent).", type: list, elements: str, default: []}
   pki_directory: {description: "Where the authorities are, on the controller; by default the variable C(kubeinstall_pki_directory).", type: str}
 attributes:
   check_mode: {description: Exact., support: full}
@@ -132,5 +125,4 @@ EXAMPLES = r"""
 
 RETURN = r"""
 changes: {description: One sentence for each difference., type: list, returned: always}
-removed: {description: What was taken away., type: list, returned: "with O(state=absent)"}
 """

@@ -19,7 +19,6 @@ FLAG = {"type": "bool", "default": False}
 
 ARGUMENTS: dict[str, Any] = {
     "name": REQUIRED,
-    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
     "user": STRING,
     "packages": {"type": "dict", "default": {}},
     "kernel_modules": STRINGS,
@@ -89,7 +88,5 @@ ARGUMENTS: dict[str, Any] = {
             "timeout": {"type": "int", "default": 120},
         },
     },
-    "remove": STRINGS,
-    "remove_links": STRINGS,
     "pki_directory": STRING,
 }

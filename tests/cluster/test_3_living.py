@@ -126,3 +126,30 @@ def test_role_inputs_in_the_inventory_are_what_runs(cluster: Cluster) -> None:
     finally:
         path.unlink()
         cluster.command("run", "-i", INVENTORY, "kube_scheduler")
+
+
+def test_a_user_with_sudo_does_what_root_does(cluster: Cluster) -> None:
+    name = cluster.nodes[0]
+    cluster.sh(name, "rm /usr/local/bin/kube-proxy /etc/kubernetes/pki/proxy.key")
+    as_admin = ("--limit", name, *variables(ansible_user="admin"))
+    assert recap(cluster.playbook("kube_proxy", *as_admin))[name]["changed"] == 1
+    assert cluster.sh(
+        name, "stat -c '%U:%G %a' /usr/local/bin/kube-proxy /etc/kubernetes/pki/proxy.key"
+    ).splitlines() == [
+        "root:root 755",
+        "root:root 600",
+    ]
+    assert cluster.sh(name, "find /var/tmp -name 'kubeinstall-*'") == ""
+    assert recap(cluster.playbook("kube_proxy", *as_admin))[name]["changed"] == 0
+
+
+def test_a_host_is_reached_through_another(cluster: Cluster) -> None:
+    name, between = cluster.nodes[0], cluster.addresses[cluster.control_plane[0]]
+    ssh = INVENTORY / ".kubeinstall" / "ssh"
+    options = f"-o UserKnownHostsFile={ssh / 'known_hosts'} -o IdentitiesOnly=yes"
+    jump = f"-o ProxyCommand='ssh -i {ssh / 'id_ed25519'} {options} -W %h:%p root@{between}'"
+    through = variables(ansible_ssh_common_args=f"{options} {jump}", ansible_ssh_control_path="none")
+    cluster.sh(name, "rm /usr/local/bin/kube-proxy")
+    text = cluster.playbook("kube_proxy", "--limit", name, "-vvv", *through)
+    assert "ProxyCommand" in text
+    assert recap(text)[name]["changed"] == 1

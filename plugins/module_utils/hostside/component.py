@@ -1,4 +1,4 @@
-"""Makes one component of a host so: compare first, touching nothing; then apply; or remove it again.
+"""Makes one component of a host so: compare first, touching nothing; then apply.
 
 The action plugin sends the same spec for `compare`, `request` (keys for certificates it will sign) and `apply`:
 
@@ -20,17 +20,13 @@ from .host import Host
 
 
 def main(spec: dict[str, Any]) -> dict[str, Any]:
-    """Do `spec["operation"]`: compare, request, apply or remove."""
+    """Do `spec["operation"]`: compare, request or apply."""
     host = Host(spec.get("root", "/"))
     # Loaded one by one: a run with nothing to do only compares, and pays for no more than that.
     if spec["operation"] == "compare":
         from .comparison import compare
 
         return compare(host, spec)
-    if spec["operation"] == "remove":
-        from .removal import remove
-
-        return remove(host, spec)
     from . import application
 
     return application.request(host, spec) if spec["operation"] == "request" else application.apply(host, spec)

@@ -177,9 +177,14 @@ def keep_original(host: Host, path: str, kept: str) -> None:
     """Copy a file that somebody else put where we are about to write, so that a reset can give it back."""
     target = host.path(kept)
     os.makedirs(os.path.dirname(target), mode=0o700, exist_ok=True)
+    copy_whole(host.path(path), target)
+
+
+def copy_whole(source: str, target: str) -> None:
+    """A copy with mode, times and owner, links as links; it appears under its name when it is whole."""
     temporary = temporary_name(target)
     remove_file(temporary)
-    shutil.copy2(host.path(path), temporary, follow_symlinks=False)
-    status = os.lstat(host.path(path))
+    shutil.copy2(source, temporary, follow_symlinks=False)
+    status = os.lstat(source)
     os.chown(temporary, status.st_uid, status.st_gid, follow_symlinks=False)
     os.rename(temporary, target)

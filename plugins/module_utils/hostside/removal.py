@@ -13,7 +13,7 @@ from .record import Record
 
 
 def remove(host: Host, spec: dict[str, Any]) -> dict[str, Any]:
-    """Stop, disable and remove; {removed: [what]}. With `check` nothing is touched."""
+    """Stop, disable and remove; {removed: [what]}. With `check` nothing is touched. The caller reloads systemd."""
     record = Record(host, spec["name"])
     removed: list[str] = []
     if spec.get("check"):
@@ -29,10 +29,8 @@ def remove(host: Host, spec: dict[str, Any]) -> dict[str, Any]:
             for name in (path, certificates.new_key({"key": path}), files.temporary_name(path)):
                 files.remove_file(host.path(name))
         for path, kept in record.data["originals"].items():
-            shutil.copy2(host.path(kept), host.path(path), follow_symlinks=False)
+            files.copy_whole(host.path(kept), host.path(path))
             files.remove_file(host.path(kept))
-        if unit and spec.get("reload", True):
-            units.daemon_reload(host)
         for name in spec["remove_links"]:
             system.remove_link(host, name)
         for path in spec["remove"]:

@@ -55,7 +55,7 @@ def main(spec: dict[str, Any]) -> dict[str, Any]:
                 for path in component["remove"]:
                     unmount(host, path + "/")
     for component in components:
-        removed += removal.remove(host, {**component, "check": check, "reload": False})["removed"]
+        removed += removal.remove(host, {**component, "check": check})["removed"]
     if not check:
         units.daemon_reload(host)
         _remove_empty(host, [path for record in records.values() for path in record.data["directories"]])

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.kubeinstall.cluster.plugins.module_utils.hostside import component
+from ansible_collections.kubeinstall.cluster.plugins.module_utils.hostside import component, removal
 from ansible_collections.kubeinstall.cluster.plugins.module_utils.hostside.errors import HostError
+from ansible_collections.kubeinstall.cluster.plugins.module_utils.hostside.host import Host
 
 ARCHITECTURE = {"x86_64": "amd64", "aarch64": "arm64"}[os.uname().machine]
 
@@ -289,13 +290,13 @@ def test_removal_leaves_the_root_as_it_was(root: Path, program: tuple[dict[str, 
     )
     run("apply", spec)
     (root / "var/lib/demo/data").write_text("data\n")
-    removal = {"root": str(root), "name": "demo", "remove": ["/var/lib/demo"], "remove_links": []}
-    foreseen = run("remove", removal | {"check": True})["removed"]
+    what = {"name": "demo", "remove": ["/var/lib/demo"], "remove_links": []}
+    foreseen = removal.remove(Host(str(root)), what | {"check": True})["removed"]
     assert tree(root) != before
-    assert run("remove", removal)["removed"] == foreseen
+    assert removal.remove(Host(str(root)), what)["removed"] == foreseen
     (root / "run/lock/kubeinstall.lock").unlink()
     assert tree(root) == before
-    assert run("remove", removal)["removed"] == []
+    assert removal.remove(Host(str(root)), what)["removed"] == []
 
 
 def test_a_host_is_written_by_one_run_at_a_time(root: Path) -> None:
