@@ -32,6 +32,14 @@ ARGUMENTS: dict[str, Any] = {
     "key": {"type": "str", "default": f"{PKI}/admin.key", "no_log": False},
     "timeout": {"type": "int", "default": 120},
     "nodes": {"type": "dict", "default": {}},
+    "wait_for": {
+        "type": "dict",
+        "default": {},
+        "options": {
+            "nodes": {"type": "list", "elements": "str", "default": []},
+            "deployments": {"type": "list", "elements": "str", "default": []},
+        },
+    },
     "manifests": {
         "type": "list",
         "elements": "dict",
@@ -67,6 +75,7 @@ class ActionModule(ActionBase):
                 "check": self._task.check_mode,
                 "patience": args["timeout"],
                 "objects": self._objects(variables, args["manifests"]),
+                "wait_for": {"nodes": [], "deployments": []} | plain(args["wait_for"]),
                 "nodes": {name: _node(wanted) for name, wanted in args["nodes"].items()},
             },
         )

@@ -34,6 +34,13 @@ options:
       - What a list leaves out and an earlier run had set is removed.
     type: dict
     default: {}
+  wait_for:
+    description: What has to be ready before the task ends; in check mode nothing is waited for.
+    type: dict
+    default: {}
+    suboptions:
+      nodes: {description: Nodes that have to be Ready; one whose kubelet has been silent for long is passed over., type: list, elements: str, default: []}
+      deployments: {description: "Deployments, as C(NAMESPACE/NAME), all of whose pods have to be available.", type: list, elements: str, default: []}
 attributes:
   check_mode: {description: By the API's own dry run., support: full}
   diff_mode: {description: "YAML of each object before and after, values of Secrets masked.", support: full}

@@ -154,7 +154,7 @@ SNAPSHOT = r"""
 find /etc /usr/local /opt /var/lib /root /home /var/tmp -xdev -printf '%p %y %m %u:%g\n' |
   grep -Ev '^/etc/(.*-|.pwd.lock|ld.so.cache|resolv.conf|kubelet-resolv.conf) |^/var/lib/(systemd|private|dbus)' | sort
 echo links; ls /sys/class/net | sort
-echo rules; nft list ruleset | sed -E 's/packets [0-9]+ bytes [0-9]+//' | grep -v '^#'
+echo rules; nft list ruleset | sed -E 's/packets [0-9]+ bytes [0-9]+//' | grep -v -e '^#' -e '127.0.0.11'
 echo sysctls; sysctl -n net.ipv4.ip_forward net.bridge.bridge-nf-call-iptables
 echo mounts; awk '{print $2}' /proc/self/mounts | sort
 echo units; systemctl list-unit-files --state=enabled --no-legend | awk '{print $1}' | sort

@@ -35,7 +35,10 @@ def _prepare(host: Host, spec: dict[str, Any]) -> Record:
         record.data["user"] = spec["user"]
         record.save()
     for item in spec["directories"]:
-        if files.compare_directory(host, item):
+        difference = files.compare_directory(host, item)
+        if difference:
+            if difference["before_attributes"]:
+                record.data["attributes"].setdefault(item["path"], difference["before_attributes"])
             record.add("directories", files.make_directory(host, item))
     for path in paths(spec):
         record.add("directories", files.make_parents(host, os.path.dirname(path)))

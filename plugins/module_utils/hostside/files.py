@@ -122,6 +122,14 @@ def set_attributes(host: Host, path: str, item: dict[str, Any]) -> None:
     os.chmod(path, int(item["mode"], 8))
 
 
+def restore_attributes(path: str, before: str) -> None:
+    """Give a path the mode and owner that attributes() once told of it."""
+    mode, owner = before.split()
+    uid, gid = owner.split(":")
+    os.chown(path, int(uid), int(gid), follow_symlinks=False)
+    os.chmod(path, int(mode, 8))
+
+
 def temporary_name(path: str) -> str:
     """Beside its final place, so that the rename is atomic; always the same name, so that a killed run leaves one at
     most.

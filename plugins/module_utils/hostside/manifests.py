@@ -3,6 +3,7 @@
 spec: server, authority, certificate, key (paths on the host), check, patience (seconds)
     objects  [{object, place}], `place` being where it was written, for errors
     nodes    {name: {labels: {name: value}, taints: [{key, value, effect}]}}
+    wait_for {nodes: [name], deployments: [namespace/name]} to be ready at the end
 Returns {changes: [{action, what, place, before, after}], answered}; `before` and `after` are documents without what the
 API adds by itself, secrets masked. With `check` nothing is touched; all is to be created where no cluster answers yet.
 """
@@ -13,7 +14,7 @@ import contextlib
 import time
 from typing import Any, Dict, List, Optional, Tuple
 
-from . import nodes
+from . import nodes, rollout
 from .api import API, APPLY, Document, RefusedError, Resource, UnreachableError
 from .errors import HostError
 
@@ -42,6 +43,8 @@ def main(spec: Dict[str, Any]) -> Dict[str, Any]:
             for name, wanted in spec["nodes"].items():
                 change = nodes.settle(api, name, wanted, check=check, patience=spec["patience"], manager=MANAGER)
                 changes += [change] if change else []
+            if not check:
+                rollout.wait(api, spec["wait_for"], spec["patience"])
     except UnreachableError:
         if not check:
             raise

@@ -4,6 +4,7 @@
     files        paths we wrote
     directories  paths we made, outermost first
     originals    {path: copy of the file that was there before us}
+    attributes   {directory that was there before us: its mode and owner then, as `0755 0:0`}
     sysctls      {name: value before us}
     user         the system user we made, or null
     unit         its systemd unit, or null
@@ -42,8 +43,10 @@ class Record:
             self.data: dict[str, Any] = json.loads(text) if text else {}
         except ValueError:
             raise HostError(f"{self.file} is damaged: restore it, or remove it and run again") from None
-        for key, empty in (("files", []), ("directories", []), ("originals", {}), ("sysctls", {}), ("versions", {})):
-            self.data.setdefault(key, empty)
+        for key in ("files", "directories"):
+            self.data.setdefault(key, [])
+        for key in ("originals", "attributes", "sysctls", "versions"):
+            self.data.setdefault(key, {})
 
     def add(self, kind: str, paths: list[str]) -> None:
         self.data[kind] += [path for path in paths if path not in self.data[kind]]

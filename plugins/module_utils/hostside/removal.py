@@ -35,6 +35,9 @@ def remove(host: Host, spec: dict[str, Any]) -> dict[str, Any]:
             system.remove_link(host, name)
         for path in spec["remove"]:
             _remove_tree(host, path)
+        for path, attributes in record.data["attributes"].items():
+            if os.path.isdir(host.path(path)) and path not in record.data["directories"]:
+                files.restore_attributes(host.path(path), attributes)
         for name, value in record.data["sysctls"].items():
             if value is not None:
                 system.write_sysctl(host, name, value)

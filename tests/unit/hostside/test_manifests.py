@@ -15,6 +15,7 @@ from ansible_collections.kubeinstall.cluster.plugins.module_utils.hostside.api i
 from ansible_collections.kubeinstall.cluster.plugins.module_utils.hostside.errors import HostError
 
 Document = dict[str, Any]
+NOTHING: Document = {"nodes": [], "deployments": []}
 
 
 @pytest.fixture
@@ -42,7 +43,9 @@ def run(
 ) -> list[Document]:
     items = [{"object": copy.deepcopy(item), "place": f"document {number}"} for number, item in enumerate(objects, 1)]
     result = manifests.main(
-        access | {"check": check, "patience": 5, "objects": items, "nodes": copy.deepcopy(wanted_nodes or {})}
+        access
+        | {"check": check, "patience": 5, "objects": items, "nodes": copy.deepcopy(wanted_nodes or {})}
+        | {"wait_for": NOTHING}
     )
     assert result["answered"]
     changes: list[Document] = result["changes"]
@@ -173,7 +176,12 @@ def test_no_cluster_yet(api_access: dict[str, Any], tmp_path: Path, with_certifi
     if not with_certificate:
         access["certificate"] = str(tmp_path / "none.crt")
     items = [{"object": config_map("x", {"a": "1"}), "place": "document 1"}]
-    spec = access | {"patience": 0.1, "objects": items, "nodes": {"n1": {"labels": {"a": "b"}, "taints": []}}}
+    spec = access | {
+        "wait_for": NOTHING,
+        "patience": 0.1,
+        "objects": items,
+        "nodes": {"n1": {"labels": {"a": "b"}, "taints": []}},
+    }
     result = manifests.main(spec | {"check": True})
     assert result["answered"] is False
     assert said(result["changes"]) == ["create ConfigMap x/settings", "create Node n1"]
@@ -251,7 +259,7 @@ def test_unregistered_node(api_access: dict[str, Any], api: API) -> None:
     wanted = settings("nobody", {"a": "b"}, OURS)
     (change,) = run(api_access, wanted_nodes=wanted, check=True)
     assert (change["action"], change["before"], change["after"]["taints"]) == ("create", None, [OURS])
-    spec = api_access | {"check": False, "patience": 0.5, "objects": [], "nodes": wanted}
+    spec = api_access | {"check": False, "patience": 0.5, "objects": [], "nodes": wanted, "wait_for": NOTHING}
     with pytest.raises(HostError, match="Node nobody was not registered within"):
         manifests.main(spec)
     assert api.get("/api/v1/nodes/nobody") is None
@@ -262,3 +270,30 @@ def test_labels_never_make_a_node(api: API) -> None:
     with pytest.raises(Exception, match="uid"):
         nodes._set_labels(api, "/api/v1/nodes/gone", gone, {"a": "b"}, "kubeinstall")
     assert api.get("/api/v1/nodes/gone") is None
+
+
+def test_what_does_not_become_ready_is_named(api_access: dict[str, Any], api: API, namespace: str) -> None:
+    """No controller and no kubelet runs here: a Deployment stays without pods, and a node says nothing of itself."""
+    labels = {"app": "idle"}
+    deployment = {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": "idle", "namespace": namespace},
+        "spec": {
+            "replicas": 2,
+            "selector": {"matchLabels": labels},
+            "template": {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "a", "image": "a"}]}},
+        },
+    }
+    items = [{"object": deployment, "place": "here"}]
+    wanted = {"nodes": ["silent"], "deployments": [f"{namespace}/idle", f"{namespace}/absent"]}
+    spec = api_access | {"check": False, "patience": 0.5, "objects": items, "nodes": {}, "wait_for": wanted}
+    with pytest.raises(HostError) as failure:
+        manifests.main(spec)
+    for sentence in (
+        "Node silent has not said how it is",
+        f"Deployment {namespace}/idle has 0 of 2 pods",
+        f"there is no Deployment {namespace}/absent",
+    ):
+        assert sentence in str(failure.value)
+    assert manifests.main(spec | {"check": True})["answered"]
