@@ -119,10 +119,15 @@ def pack(address: str) -> bytes:
 def objects_of_ours(server: str) -> bytes:
     """What was applied to the cluster, for `kubectl apply`."""
     items = json.loads(kubectl(server, f"get {KINDS} --all-namespaces -o json --show-managed-fields"))["items"]
+    accounts = {
+        item["spec"]["template"]["spec"].get("serviceAccountName") for item in items if item["kind"] == "Deployment"
+    }
     kept = []
     for item in items:
         metadata = item["metadata"]
-        if any(entry["manager"] == "kubeinstall" for entry in metadata.get("managedFields", [])):
+        ours = any(entry["manager"] == "kubeinstall" for entry in metadata.get("managedFields", []))
+        # A bare service account has no field that anybody could own.
+        if ours or (item["kind"] == "ServiceAccount" and metadata["name"] in accounts):
             item["metadata"] = {key: metadata[key] for key in ("name", "namespace", "labels") if key in metadata}
             item.pop("status", None)
             kept.append(item)
@@ -144,7 +149,11 @@ def start_by_hand(
         ssh(address, "getent passwd etcd >/dev/null || useradd --system --user-group --no-create-home etcd")
         ssh(address, "tar --extract --absolute-names --file=-", files[name])
         ssh(address, "sysctl --quiet --system; systemctl daemon-reload; systemctl enable --quiet --now containerd")
-        ssh(address, "until ctr version >/dev/null 2>&1; do sleep 0.05; done; ctr -n k8s.io images import -", images)
+        ssh(
+            address,
+            "until ctr version </dev/null >/dev/null 2>&1; do sleep 0.05; done; ctr -n k8s.io images import -",
+            images,
+        )
         if address == server:
             ssh(address, f"systemctl enable --quiet --now {' '.join(SERVICES[1:5])}")
             ssh(address, "until curl -sk -o /dev/null --fail https://127.0.0.1:6443/readyz; do sleep 0.05; done")
