@@ -152,7 +152,8 @@ def lab(request: pytest.FixtureRequest) -> Iterator[Cluster]:
 
 SNAPSHOT = r"""
 find /etc /usr/local /opt /var/lib /root /home /var/tmp -xdev -printf '%p %y %m %u:%g\n' |
-  grep -Ev '^/etc/(.*-|.pwd.lock|ld.so.cache|resolv.conf|kubelet-resolv.conf) |^/var/lib/(systemd|private|dbus)' | sort
+  grep -Ev '^/etc/(.*-|.pwd.lock|ld.so.cache|resolv.conf|kubelet-resolv.conf) |^/var/lib/(systemd|private|dbus)' |
+  grep -v /.sudo_as_admin_successful | sort
 echo links; ls /sys/class/net | sort
 echo rules; nft list ruleset | sed -E 's/packets [0-9]+ bytes [0-9]+//' | grep -v -e '^#' -e '127.0.0.11'
 echo sysctls; sysctl -n net.ipv4.ip_forward net.bridge.bridge-nf-call-iptables

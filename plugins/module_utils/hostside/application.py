@@ -52,7 +52,7 @@ def apply(host: Host, spec: dict[str, Any]) -> dict[str, Any]:
         with host.lock(f"apply {spec['name']}"):
             return {"restarted": _apply(host, spec)}
     finally:
-        _clear_delivery(spec["delivered"])
+        files.clear_delivery([*spec["delivered"].values(), *spec["archives"].values()])
 
 
 def _apply(host: Host, spec: dict[str, Any]) -> str | None:
@@ -81,20 +81,11 @@ def _apply(host: Host, spec: dict[str, Any]) -> str | None:
         from . import images
 
         images.load(archive)
-        files.remove_file(archive)
     wanted = paths(spec)
     record.data["files"] = [path for path in record.data["files"] if path in wanted]
     record.data["versions"] = {item["name"]: item["version"] for item in spec["binaries"]}
     record.save()
     return restarted
-
-
-def _clear_delivery(delivered: dict[str, str]) -> None:
-    for path in delivered.values():
-        files.remove_file(path)
-    for directory in {os.path.dirname(path) for path in delivered.values()}:
-        if os.path.isdir(directory) and not os.listdir(directory):
-            os.rmdir(directory)
 
 
 def _remember(host: Host, spec: dict[str, Any], record: Record, changed: list[dict[str, Any]]) -> None:

@@ -196,3 +196,12 @@ def copy_whole(source: str, target: str) -> None:
     status = os.lstat(source)
     os.chown(temporary, status.st_uid, status.st_gid, follow_symlinks=False)
     os.rename(temporary, target)
+
+
+def clear_delivery(delivered: list[str]) -> None:
+    """Remove what was delivered to this host and has been taken in, and its folder."""
+    for path in delivered:
+        remove_file(path)
+    for directory in {os.path.dirname(path) for path in delivered}:
+        if os.path.isdir(directory) and not os.listdir(directory):
+            os.rmdir(directory)

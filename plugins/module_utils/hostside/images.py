@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import json
 import os
@@ -10,7 +9,7 @@ import threading
 from typing import Any, Dict, Iterable, List, Optional, Set
 
 from .errors import HostError
-from .files import remove_file
+from .files import clear_delivery
 from .host import Host
 
 SOCKET = "/run/containerd/containerd.sock"
@@ -29,9 +28,7 @@ def main(spec: Dict[str, Any]) -> Dict[str, Any]:
         raise HostError("no containerd runs on this host: install the cluster (or its container_engine role) first")
     for archive in spec["archives"]:
         load(archive)
-        remove_file(archive)
-        with contextlib.suppress(OSError):  # it is shared, and goes with the last file
-            os.rmdir(os.path.dirname(archive))
+    clear_delivery(spec["archives"])
     there = identities(list(spec["images"]))
     missing = [reference for reference, wanted in spec["images"].items() if there.get(reference) != wanted]
     return {"architecture": host.architecture, "missing": missing}
