@@ -165,6 +165,11 @@ class _Check:
         missing = [name for name in CONTROLLERS if name not in facts.cgroups.get("controllers", ())]
         if missing:
             self._add(f"its control groups lack {', '.join(missing)}", f"boot with cgroup_enable={missing[0]}")
+        if facts.engines and "container-engine" not in facts.components:
+            what = (
+                f"it has a container engine of its own, {', '.join(facts.engines)}, which ours would take the place of"
+            )
+            self._add(what, "move what runs there to another host and remove its package, or choose another host")
         self._features()
 
     def _features(self) -> None:

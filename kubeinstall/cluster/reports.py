@@ -71,6 +71,7 @@ class Facts(BaseModel):
     cgroups: Mapping[str, Any] = Field(default_factory=dict)
     digests: Mapping[str, str | None] = Field(default_factory=dict)
     components: tuple[str, ...] = ()
+    engines: tuple[str, ...] = ()
 
 
 class Report(BaseModel):

@@ -25,6 +25,9 @@ SYMBOLS = {
     "overlay": b" ovl_",
     "vxlan": b" vxlan_",
 }
+ENGINES = ("containerd.service", "crio.service", "docker.service")
+# Where distributions put units; ours lie in /etc.
+PACKAGED_UNITS = ("/usr/lib/systemd/system", "/lib/systemd/system")
 LISTENING = "0A"
 SEARCHED = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 RTM_GETADDR, NLM_F_REQUEST_DUMP, NLMSG_ERROR, NLMSG_DONE, RTM_NEWADDR = 22, 0x301, 2, 3, 20
@@ -38,7 +41,8 @@ def main(spec: dict[str, Any]) -> dict[str, Any]:
     family: [ids], hostname, machine_id, networks: [{link, address: "10.0.0.1/24"}], memory: MiB, swap: [device],
     disk: {directory: {free: MiB, device}}, ports: [{port, address, process, pid, unit, ours}],
     features: {kernel module: "loaded", "built in", "loadable" or ""}, programs: [those found],
-    cgroups: {version, controllers}, digests: {path: sha256 or null}, components: [name]}.
+    cgroups: {version, controllers}, digests: {path: sha256 or null}, components: [name],
+    engines: [unit of a container engine that was installed as a package]}.
     """
     now = time.time()
     host = Host(spec.get("root", "/"))
@@ -69,6 +73,7 @@ def main(spec: dict[str, Any]) -> dict[str, Any]:
         cgroups=cgroups(host),
         digests={path: digest_of(host.path(path)) for path in spec["digests"]},
         components=sorted(records),
+        engines=[unit for unit in ENGINES if any(os.path.exists(host.path(f"{d}/{unit}")) for d in PACKAGED_UNITS)],
     )
     return answer
 
