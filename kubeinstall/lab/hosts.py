@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import socket
 import struct
+import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -42,6 +43,8 @@ _INVENTORY_LABEL = "kubeinstall.lab.inventory"
 
 # Starting thirty systemds at once on a small machine takes each of them longer than its timeouts allow.
 _AT_ONCE = 4
+# A host makes its key in a moment, but a machine under load takes its time to start a container.
+_KEY_SECONDS = 60
 
 T = TypeVar("T")
 
@@ -143,18 +146,23 @@ def settle(engine: Engine, hosts: Sequence[LabHost], ssh: SshState, say: Say) ->
 
 def host_keys(engine: Engine, hosts: Iterable[LabHost]) -> dict[str, tuple[str, str]]:
     """Each running host's address and public host key, read through the engine: nothing is trusted on first use."""
-    keys = {}
-    for host in hosts:
-        script = "for i in $(seq 300); do [ -s $0 ] && exec cat $0; sleep 0.1; done; exit 1"
-        code, output = engine.run(host.name, ["sh", "-c", script, "/etc/ssh/ssh_host_ed25519_key.pub"])
-        if code or not output.startswith("ssh-ed25519 "):
+    return {host.name: (host.address, _host_key(engine, host)) for host in hosts}
+
+
+def _host_key(engine: Engine, host: LabHost) -> str:
+    deadline = time.monotonic() + _KEY_SECONDS
+    while True:
+        # While a host arranges its control groups, whatever is run in it from outside may end at once: ask again.
+        code, output = engine.run(host.name, ["cat", "/etc/ssh/ssh_host_ed25519_key.pub"])
+        if code == 0 and output.startswith("ssh-ed25519 ") and output.endswith("\n"):
+            return output.strip()
+        if time.monotonic() > deadline:
             raise LabError(
                 f"the host made no SSH host key; its last words: {engine.logs(host.name)[-300:].strip() or 'none'}",
                 where=host.name,
                 remedy="`kubeinstall lab down`, then up again",
             )
-        keys[host.name] = (host.address, output.strip())
-    return keys
+        time.sleep(0.1)
 
 
 def reboot(engine: Engine, host: LabHost, ssh: SshState, say: Say) -> None:
