@@ -211,31 +211,48 @@ def version() -> None:
 
 
 def _provision(inventory: Path, playbooks: Iterable[str], *, check: bool, diff: bool, limit: str) -> None:
-    """Gets the components into the cache, then runs the playbooks. Exits where they do not end well."""
+    """Gets the components into the cache, then runs the playbooks. Exits where something does not end well."""
     cluster, console = load_cluster(inventory), _console()
     parts = [part.lstrip("!&") for part in re.split(r"[,:]", limit) if part]
     plain = [part for part in parts if re.fullmatch(r"[\w.-]+", part)]
     _refuse_unknown("host or group", plain, {"all", *(n for h in cluster.hosts for n in (h.name, *h.groups))})
-    _prefetch(console, cluster)
+    missing = _missing(cluster)
+    if missing:
+        # Getting them may take a quarter of an hour: what stands in the way of the run is said before.
+        _play(console, cluster, inventory, ["preflight"], check=True, limit=limit)
+        _fetch(console, missing)
     _play(console, cluster, inventory, playbooks, check=check, diff=diff, limit=limit)
 
 
-def _prefetch(console: Console, cluster: Cluster) -> None:
-    """What a run would get one by one, and out of sight: with its progress, for hosts like this machine."""
-    from kubeinstall.cli_components import progress_on
+def _missing(cluster: Cluster) -> list[tuple[str, str]]:
+    """(component, version) of what the inventory asks for and the cache lacks, for hosts like this machine."""
     from kubeinstall.cluster.known import known_inputs
-    from kubeinstall.components import Store, fetch, machine_architecture
+    from kubeinstall.components import Store, machine_architecture
 
     known, store, architecture = known_inputs(), Store(), machine_architecture()
+    wanted = {
+        (component, str(host.variables.get(variable, known.default(variable))))
+        for variable, (component, _) in known.versions.items()
+        for host in cluster.hosts
+    }
+    # What is there is hashed before it is delivered: here it would cost half a second of each run.
+    return sorted(
+        (component, version)
+        for component, version in wanted
+        if not all(store.locate(name, version, architecture) for name in store.catalogue.files(component))
+    )
+
+
+def _fetch(console: Console, missing: Iterable[tuple[str, str]]) -> None:
+    """What a run would get one by one, and out of sight: with its progress."""
+    from kubeinstall.cli_components import progress_on
+    from kubeinstall.components import Catalogue, fetch, machine_architecture
+
+    catalogue, architecture = Catalogue.load(), machine_architecture()
     with progress_on(console) as progress:
-        for variable, (component, _) in known.versions.items():
-            names = store.catalogue.files(component)
-            for version in {str(host.variables.get(variable, known.default(variable))) for host in cluster.hosts}:
-                # What is there is hashed before it is delivered: here it would cost half a second of each run.
-                if not all(store.locate(name, version, architecture) for name in names):
-                    fetch(
-                        names, versions={component: version}, architecture=architecture, store=store, progress=progress
-                    )
+        for component, version in missing:
+            names = catalogue.files(component)
+            fetch(names, versions={component: version}, architecture=architecture, progress=progress)
 
 
 def _play(

@@ -118,8 +118,13 @@ def test_a_misspelt_limit_is_refused_before_a_host_is_asked(inventory: Path) -> 
     assert "there is no host or group nod (did you mean node?)" in done.err
 
 
-def test_an_unreachable_host_is_exit_code_1_and_named(inventory: Path) -> None:
+def test_an_unreachable_host_is_exit_code_1_and_named(
+    inventory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And that before a quarter of an hour goes into components that a fresh machine lacks."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     done = kubeinstall("run", "host", "-i", str(inventory), "--check")
+    assert not list((tmp_path / "cache").rglob("components/*/*/*"))
     assert done.code == 1, done.out + done.err
     assert "cp1" in done.out
     assert "run the same command again" in done.out
