@@ -52,8 +52,12 @@ check: lint types unit ## Run all that needs no hosts
 cluster-tests: venv ## Run the tests on a lab of their own, which is removed afterwards
 	$(PYTEST) tests/cluster
 
+.PHONY: components
+components: venv ## Fetch or build all components of a cluster into the cache
+	$(BIN)/kubeinstall components fetch
+
 .PHONY: test
-test: check cluster-tests ## Run all tests
+test: components check cluster-tests ## Run all tests
 
 .PHONY: bench
 bench: venv ## Measure an install, a second run, and what they cost at least

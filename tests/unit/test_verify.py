@@ -15,7 +15,8 @@ from kubeinstall.certificates import CertificateRequest
 from kubeinstall.events import Event, Failure, RunResult
 from kubeinstall.pki import PKI
 
-NOW = datetime.now(UTC)
+# Later than the authority that a fixture makes, however long the tests before it take.
+NOW = datetime.now(UTC) + timedelta(days=1)
 SERVER = CertificateRequest("kubernetes", "kubelet", (), ("node1",), ("192.0.2.1",), frozenset({"server"}))
 NAMES = {"/pki/kubelet.crt": ["192.0.2.1", "node1"]}
 
