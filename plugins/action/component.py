@@ -58,7 +58,7 @@ class ActionModule(ActionBase):
         self._refuse_another_cluster(found)
         self._refuse_second_bootstrap(found)
         renew = self._certificates_to_renew(found)
-        changes = found["changes"] + [change for changes in renew.values() for change in changes]
+        changes = [*found["changes"], *renew.values()]
         restart = self._restart(found, bool(renew))
         enable = bool(found["unit"] and not found["unit"]["enabled"])
         result: Result = {
@@ -91,9 +91,9 @@ class ActionModule(ActionBase):
                 " Bring the data back, or reset the hosts to begin anew."
             )
 
-    def _certificates_to_renew(self, found: Result) -> dict[str, list[Result]]:
-        """{name: why, as differences} of the certificates that don't do."""
-        renew: dict[str, list[Result]] = {}
+    def _certificates_to_renew(self, found: Result) -> dict[str, Result]:
+        """{name: why, as a difference} of the certificates that don't do."""
+        renew: dict[str, Result] = {}
         for item in self._args["certificates"]:
             there = found["certificates"][item["name"]]
             if there["certificate"] is None:
@@ -104,9 +104,8 @@ class ActionModule(ActionBase):
                 reasons, before = self._problems(there["certificate"], item), "present"
             if reasons:
                 after = f"signed by the {item['authority']} authority: {'; '.join(reasons)}"
-                renew[item["name"]] = [
-                    {"kind": "certificate", "path": item["certificate"], "before": before, "after": after}
-                ]
+                path = item["certificate"]
+                renew[item["name"]] = {"kind": "certificate", "path": path, "before": before, "after": after}
             elif not there["attributes"]:
                 found["changes"].append(
                     {"kind": "owner and mode of", "path": item["key"], "before": "other", "after": "as wanted"}

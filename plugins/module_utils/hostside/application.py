@@ -24,9 +24,7 @@ def request(host: Host, spec: dict[str, Any]) -> dict[str, Any]:
 
 
 def _prepare(host: Host, spec: dict[str, Any]) -> Record:
-    """What keys and files need before they can be written: packages (openssl), the user, directories. All of it
-    recorded.
-    """
+    """What keys and files need before they can be written: packages (openssl), the user, directories; recorded."""
     record = Record(host, spec["name"])
     missing = system.missing_packages(host, spec["packages"])
     if missing:
@@ -47,7 +45,7 @@ def _prepare(host: Host, spec: dict[str, Any]) -> Record:
 
 
 def apply(host: Host, spec: dict[str, Any]) -> dict[str, Any]:
-    """Make it so, and wait until it works. Returns {restarted: why or None, invocation}."""
+    """Make it so, and wait until it works. Returns {restarted: why or None}."""
     try:
         with host.lock(f"apply {spec['name']}"):
             return {"restarted": _apply(host, spec)}

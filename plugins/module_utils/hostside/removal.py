@@ -15,7 +15,6 @@ from .record import Record
 def remove(host: Host, spec: dict[str, Any]) -> dict[str, Any]:
     """Stop, disable and remove; {removed: [what]}. With `check` nothing is touched. The caller reloads systemd."""
     record = Record(host, spec["name"])
-    removed: list[str] = []
     if spec.get("check"):
         return {"removed": _inventory(host, spec, record)}
     with host.lock(f"remove {spec['name']}"):
