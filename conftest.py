@@ -1,4 +1,4 @@
-"""What the verifiers of the molecule scenarios share: the lab that a scenario runs on, and journals where a test fails."""
+"""What the verifiers of the molecule scenarios share: the scenario's lab, and the journals where a test fails."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from tests.lab import Lab
 @pytest.fixture(scope="session")
 def lab(request: pytest.FixtureRequest) -> Lab:
     """The hosts of the scenario under test; the option is testinfra's, which molecule gives."""
-    return Lab(Path(request.config.getoption("--ansible-inventory")))
+    return Lab(Path(str(request.config.getoption("--ansible-inventory"))))
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
-    item: pytest.Item, call: pytest.CallInfo[None]
+    item: pytest.Item,
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
     lab = getattr(item, "funcargs", {}).get("lab")

@@ -66,7 +66,7 @@ class Lab:
 
     @cached_property
     def _listed(self) -> dict[str, Any]:
-        command = [BIN / "ansible-inventory", "-i", self.inventory, "--list"]
+        command = [str(BIN / "ansible-inventory"), "-i", str(self.inventory), "--list"]
         return dict(json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout))
 
     def __getitem__(self, group: str) -> list[Host]:
