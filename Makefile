@@ -5,6 +5,8 @@ SHELL := /bin/bash
 
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
+# As many side by side as cores and memory allow.
+SCENARIOS := $(PYTEST) tests/molecule --numprocesses auto --dist worksteal --verbose
 
 .PHONY: help
 help: ## List the targets
@@ -52,19 +54,28 @@ check: lint types unit ## Run all that needs no hosts
 cluster-tests: venv ## Run the tests on a lab of their own, which is removed afterwards
 	$(PYTEST) tests/cluster
 
+.PHONY: molecule
+molecule: venv ## Prove the roles by their molecule scenarios; one role's with ROLE=etcd
+	$(SCENARIOS) -k "$(ROLE)"
+
+.PHONY: docs
+docs: venv ## Write the documents that are made of the tree
+	$(BIN)/python -m tools.documents
+
 .PHONY: components
 components: venv ## Fetch or build all components of a cluster into the cache
 	$(BIN)/kubeinstall components fetch
 
 .PHONY: test
-test: components check cluster-tests ## Run all tests
+test: components check cluster-tests ## Run what every change is held to
+	$(SCENARIOS) -k default
 
 .PHONY: bench
 bench: venv ## Measure an install, a second run, and what they cost at least
 	$(BIN)/python benchmarks/bench.py
 
 .PHONY: test-all
-test-all: test bench ## Run all tests and the benchmarks
+test-all: components check cluster-tests molecule bench ## Run all tests and the benchmarks
 
 .PHONY: wheel
 wheel: venv ## Build the wheel into dist/

@@ -14,7 +14,7 @@ COLLECTION = (
     "meta",
     "playbooks",
     "plugins",
-    "roles",
+    "roles/*/*",
 )
 
 
@@ -23,5 +23,8 @@ class CollectionHook(BuildHookInterface[Any]):
         if version == "editable":
             return
         for name in COLLECTION:
-            if (Path(self.root) / name).exists():
-                build_data["force_include"][name] = f"ansible_collections/kubeinstall/cluster/{name}"
+            for path in sorted(Path(self.root).glob(name)):
+                # What proves a role stays in the checkout.
+                if path.name != "molecule":
+                    relative = path.relative_to(self.root)
+                    build_data["force_include"][str(relative)] = f"ansible_collections/kubeinstall/cluster/{relative}"

@@ -9,18 +9,17 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
-import testinfra
 from testinfra.host import Host
 
+from tests.lab import BIN, SNAPSHOT, Lab
+
 ROOT = Path(__file__).resolve().parents[2]
-BIN = Path(sys.executable).parent
 NAME = "test"
 INVENTORY = ROOT / "inventory" / NAME
 
@@ -43,12 +42,10 @@ class Cluster:
     """The cluster under test, as an operator reaches it."""
 
     def __init__(self) -> None:
-        inventory = json.loads(self._run([BIN / "ansible-inventory", "-i", INVENTORY, "--list"]).text)
-        self.addresses: dict[str, str] = {
-            name: variables["node_address"] for name, variables in inventory["_meta"]["hostvars"].items()
-        }
-        self.control_plane: list[str] = inventory["control_plane"]["hosts"]
-        self.nodes: list[str] = inventory["node"]["hosts"]
+        self._lab = Lab(INVENTORY)
+        self.addresses = {self._lab.name(host): self._lab.address(host) for host in self._lab.all}
+        self.control_plane = [self._lab.name(host) for host in self._lab["control_plane"]]
+        self.nodes = [self._lab.name(host) for host in self._lab["node"]]
 
     def _run(self, command: list[Any], timeout: float = 560) -> Done:
         # The output is plain lines: it is no terminal.
@@ -90,17 +87,10 @@ class Cluster:
         return items
 
     def host(self, name: str) -> Host:
-        ssh = INVENTORY / ".kubeinstall" / "ssh"
-        return testinfra.get_host(
-            f"ssh://root@{self.addresses[name]}",
-            ssh_identity_file=str(ssh / "id_ed25519"),
-            ssh_extra_args=f"-o UserKnownHostsFile={ssh / 'known_hosts'} -o IdentitiesOnly=yes",
-        )
+        return self._lab.host(name)
 
     def sh(self, name: str, command: str) -> str:
-        done = self.host(name).run(command)
-        assert done.rc == 0, f"{name}: `{command}` ended with {done.rc}: {done.stderr}"
-        return str(done.stdout)
+        return self._lab.sh(self.host(name), command)
 
     def invocations(self) -> dict[str, str]:
         """{host/unit: id of the start it runs from} of all that runs: what was restarted has another one."""
@@ -118,22 +108,6 @@ class Cluster:
         return servers + every if name in self.control_plane else every
 
 
-def eventually(check: Callable[[], Any], timeout: float = 90, what: str = "") -> Any:
-    """What `check` returns once it neither raises AssertionError nor returns something false."""
-    import time
-
-    deadline = time.monotonic() + timeout
-    while True:
-        try:
-            if (value := check()) or time.monotonic() > deadline:
-                assert value, f"not within {timeout} s: {what}"
-                return value
-        except AssertionError:
-            if time.monotonic() > deadline:
-                raise
-        time.sleep(0.5)
-
-
 @pytest.fixture(scope="session")
 def lab(request: pytest.FixtureRequest) -> Iterator[Cluster]:
     """One control plane and two nodes, fresh; taken down at the end, also after a failure."""
@@ -148,19 +122,6 @@ def lab(request: pytest.FixtureRequest) -> Iterator[Cluster]:
     yield Cluster()
     if not keep:
         subprocess.run([*kubeinstall, "down", "--name", NAME], cwd=ROOT, env=environment, check=True)
-
-
-SNAPSHOT = r"""
-find /etc /usr/local /opt /var/lib /root /home /var/tmp -xdev -printf '%p %y %m %u:%g\n' |
-  grep -Ev '^/etc/(.*-|.pwd.lock|ld.so.cache|resolv.conf|kubelet-resolv.conf) |^/var/lib/(systemd|private|dbus)' |
-  grep -v /.sudo_as_admin_successful | sort
-echo links; ls /sys/class/net | sort
-echo rules; nft list ruleset | sed -E 's/packets [0-9]+ bytes [0-9]+//' | grep -v -e '^#' -e '127.0.0.11'
-echo sysctls; sysctl -n net.ipv4.ip_forward net.bridge.bridge-nf-call-iptables
-echo mounts; awk '{print $2}' /proc/self/mounts | sort
-echo units; systemctl list-unit-files --state=enabled --no-legend | awk '{print $1}' | sort
-echo users; cat /etc/passwd /etc/group
-"""
 
 
 @pytest.fixture(scope="session")

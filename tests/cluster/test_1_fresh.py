@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.cluster.conftest import INVENTORY, SNAPSHOT, Cluster
+from tests.cluster.conftest import INVENTORY, Cluster
+from tests.lab import SNAPSHOT
 
 
 def test_a_plan_for_fresh_hosts_is_whole_and_touches_nothing(lab: Cluster, untouched: dict[str, str]) -> None:

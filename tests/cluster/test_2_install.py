@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import re
 
 import pytest
 
 from tests.cluster.conftest import INVENTORY, Cluster
+from tests.lab import recap
 
 
 def test_every_service_runs_and_comes_back_at_boot(cluster: Cluster) -> None:
@@ -104,12 +104,6 @@ def test_a_journal_of_the_run_is_kept_without_secrets(cluster: Cluster) -> None:
         text = path.read_text(errors="replace")
         for secret in secrets:
             assert secret.splitlines()[-2 if "\n" in secret else 0] not in text, f"{path} holds a secret"
-
-
-def recap(text: str) -> dict[str, dict[str, int]]:
-    """The recap of plain ansible-playbook: {host: {changed: n, …}}."""
-    lines = re.findall(r"^(\S+)\s+: (ok=\d+.*)$", text, re.MULTILINE)
-    return {host: {key: int(value) for key, value in re.findall(r"(\w+)=(\d+)", rest)} for host, rest in lines}
 
 
 def test_a_second_run_changes_nothing_and_restarts_nothing(cluster: Cluster) -> None:

@@ -12,8 +12,8 @@ from typing import Any
 import docker
 import yaml
 
-from tests.cluster.conftest import INVENTORY, ROOT, Cluster, eventually
-from tests.cluster.test_2_install import recap
+from tests.cluster.conftest import INVENTORY, ROOT, Cluster
+from tests.lab import eventually, recap
 
 
 def variables(**values: Any) -> tuple[str, str]:

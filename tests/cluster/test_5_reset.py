@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import difflib
 
-from tests.cluster.conftest import INVENTORY, SNAPSHOT, Cluster
+from tests.cluster.conftest import INVENTORY, Cluster
+from tests.lab import SNAPSHOT
 
 
 def test_reset_needs_a_yes(cluster: Cluster) -> None:

@@ -15,7 +15,9 @@ CERTIFICATE = "--cert=/etc/etcd/pki/healthcheck-client.crt --key=/etc/etcd/pki/h
 
 def etcdctl(lab: Lab, host: Host, command: str) -> str:
     """What this member answers."""
-    return lab.sh(host, f"{ETCDCTL} {CERTIFICATE} {command}").strip()
+    done = host.run(f"{ETCDCTL} {CERTIFICATE} {command}")
+    assert done.rc == 0, f"{lab.name(host)} does not answer to `{command}`: {done.stderr.strip().splitlines()[-1]}"
+    return str(done.stdout).strip()
 
 
 def statuses(lab: Lab, host: Host) -> list[dict[str, Any]]:
