@@ -16,7 +16,9 @@ from typing import Any, TypeVar
 import testinfra
 from testinfra.host import Host
 
-__all__ = ["BIN", "SNAPSHOT", "Lab", "check_converge", "eventually", "recap"]
+from kubeinstall.lab.example_images import example_images
+
+__all__ = ["BIN", "SNAPSHOT", "Lab", "check_converge", "eventually", "load_images", "recap"]
 
 T = TypeVar("T")
 
@@ -117,10 +119,21 @@ class Lab:
         return list(json.loads(self.kubectl(f"get {arguments} --output=json"))["items"])
 
 
+def load_images(lab: Lab, *references: str) -> None:
+    """Some of the example's images into every host's container engine, by the command that users have for theirs."""
+    made = example_images(print)
+    archives = [made[reference] for reference in references]
+    command: list[str | Path] = [BIN / "kubeinstall", "image", "load", "-i", lab.inventory, *archives]
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+    assert done.returncode == 0, f"the images could not be loaded: {done.stdout}"
+
+
 def check_converge(lab: Lab) -> dict[str, int]:
     """The changes that a scenario's converge.yml foresees in check mode, by host."""
+    # The scenario's own variables come first, as molecule gives them.
+    own = Path(os.environ["MOLECULE_INVENTORY_FILE"]).parent
     done = subprocess.run(
-        [BIN / "ansible-playbook", "-i", lab.inventory, "--check", "--diff", "converge.yml"],
+        [BIN / "ansible-playbook", "-i", own, "-i", lab.inventory, "--check", "--diff", "converge.yml"],
         cwd=os.environ["MOLECULE_SCENARIO_DIRECTORY"],
         env={**os.environ, "ANSIBLE_FORCE_COLOR": "0"},
         stdout=subprocess.PIPE,
