@@ -13,8 +13,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from kubeinstall.components.catalogue import Build, machine_architecture
+from kubeinstall.components.catalogue import Build, Needs, machine_architecture
 from kubeinstall.components.progress import Progress
+from kubeinstall.distribution import install_packages
 from kubeinstall.errors import ComponentError
 
 __all__ = ["Toolchain", "build", "find_toolchain", "modules_folder"]
@@ -89,7 +90,7 @@ def build(
     cgo = architecture in recipe.cgo
     toolchain = find_toolchain(_go_line(module / "go.mod"))
     if cgo:
-        _can_link_c(component, recipe, architecture)
+        _have_c(component, recipe.needs, architecture, progress)
     # A copy, because the installed package may be read-only, and so that nothing of the build stays in it.
     sources = folder / "module"
     shutil.copytree(module, sources)
@@ -113,7 +114,7 @@ def build(
         programs.mkdir()
         packages = {name: recipe.packages[name] for name in group}
         flags = ["-trimpath", "-tags", ",".join(tags)]
-        go = _Go(toolchain.go, sources, environment, component, recipe.needs, progress)
+        go = _Go(toolchain.go, sources, environment, component, progress)
         stale = go.stale(flags, packages.values())
         linker = _linker_flags(recipe.variables, version, cgo=cgo)
         go.build([*flags, "-ldflags", linker, "-o", f"{programs}/"], packages.values(), stale, f"{component} {version}")
@@ -130,7 +131,6 @@ class _Go:
     folder: Path
     environment: Mapping[str, str]
     component: str
-    needs: str
     progress: Progress
 
     def stale(self, flags: Sequence[str], packages: Iterable[str]) -> int:
@@ -177,8 +177,7 @@ class _Go:
         if process.returncode:
             words = "\n  ".join(last)
             raise ComponentError(
-                f"building {self.component}: {failure} (go {arguments[0]} ended with {process.returncode})\n  {words}",
-                remedy=f"it needs {self.needs}" if self.needs and arguments[0] == "build" else "",
+                f"building {self.component}: {failure} (go {arguments[0]} ended with {process.returncode})\n  {words}"
             )
 
 
@@ -235,14 +234,19 @@ def _numbers(version: str) -> tuple[int, ...]:
     return tuple(int(number) for number in re.findall(r"\d+", version)[:3])
 
 
-def _can_link_c(component: str, recipe: Build, architecture: str) -> None:
+def _have_c(component: str, needs: Needs, architecture: str, progress: Progress) -> None:
+    """Have on this machine what linking C takes; installed from the distribution where it is missing."""
     if architecture != machine_architecture() or os.uname().sysname != "Linux":
         raise ComponentError(
             f"{component} for {architecture} links C and can only be built on a Linux machine of that architecture",
             remedy="take upstream's release, or build it there and copy the cache",
         )
     compiler = os.environ.get("CC", "gcc").split()[0]
-    if not shutil.which(compiler):
-        raise ComponentError(
-            f"building {component} needs {compiler}, which is not there", remedy=f"it needs {recipe.needs}"
-        )
+    if not all(map(shutil.which, (compiler, *needs.programs))) or not _links(compiler, needs.libraries):
+        install_packages(f"what {component} is built with", needs.packages, progress.said)
+
+
+def _links(compiler: str, libraries: Sequence[str]) -> bool:
+    """Whether a program with these C libraries in it can be made."""
+    command = [compiler, "-static", "-x", "c", "-", "-o", os.devnull, *(f"-l{library}" for library in libraries)]
+    return subprocess.run(command, input="int main(void) { return 0; }", text=True, capture_output=True).returncode == 0

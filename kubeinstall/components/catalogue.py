@@ -56,6 +56,14 @@ class Release(Strict):
     members: dict[str, str] = Field(default_factory=dict)
 
 
+class Needs(Strict):
+    """What linking C takes: programs besides the compiler, C libraries, and the Debian packages of both."""
+
+    programs: list[str] = Field(default_factory=list)
+    libraries: list[str] = Field(default_factory=list)
+    packages: list[str] = Field(default_factory=list)
+
+
 class Build(Strict):
     """How `go build` makes the programs. `cgo` names the architectures on which C is linked in."""
 
@@ -64,7 +72,7 @@ class Build(Strict):
     file_tags: dict[str, list[str]] = Field(default_factory=dict)
     cgo: list[str] = Field(default_factory=list)
     variables: dict[str, str] = Field(default_factory=dict)
-    needs: str = ""
+    needs: Needs = Field(default_factory=Needs)
 
 
 class Version(Strict):

@@ -11,9 +11,9 @@ from pathlib import Path
 
 from filelock import FileLock
 
+from kubeinstall.distribution import Say
 from kubeinstall.errors import InputError, LabError
 from kubeinstall.lab import daemon, hosts, image, inventory, machine
-from kubeinstall.lab.daemon import Say
 from kubeinstall.lab.engine import Engine, connect
 from kubeinstall.lab.hosts import LabHost
 from kubeinstall.lab.naming import CONTROL_PLANE, HostPlan, check_name, check_size, plan

@@ -12,19 +12,17 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from filelock import FileLock
 from platformdirs import user_cache_path
 
+from kubeinstall.distribution import Say, as_root, install_packages
 from kubeinstall.errors import LabError
 from kubeinstall.lab import engine as docker_engine
 from kubeinstall.lab.engine import Engine
 
-__all__ = ["Say", "answering", "as_root", "cache_folder", "install_packages", "stop"]
-
-Say = Callable[[str], None]
+__all__ = ["answering", "cache_folder", "stop"]
 
 _SOCKET = Path("/var/run/docker.sock")
 _CONTAINERD_PIDFILE = Path("/var/run/docker/containerd/containerd.pid")
@@ -44,15 +42,6 @@ def cache_folder() -> Path:
     folder = user_cache_path("kubeinstall") / "lab"
     folder.mkdir(parents=True, exist_ok=True)
     return folder
-
-
-def as_root(command: Sequence[str]) -> list[str] | None:
-    """The command as root may run it: as it is for root, by sudo where that asks for no password, else None."""
-    if os.geteuid() == 0:
-        return list(command)
-    if shutil.which("sudo") and subprocess.run(["sudo", "-n", "true"], capture_output=True).returncode == 0:
-        return ["sudo", "-n", *command]
-    return None
 
 
 def answering(say: Say) -> Engine:
@@ -86,33 +75,6 @@ def _install_and_start(say: Say) -> Engine:
     else:
         _start_by_hand(say)
     return _wait(say)
-
-
-def install_packages(purpose: str, packages: Sequence[str], say: Say) -> None:
-    """Install the distribution's packages, saying so. Raises LabError where this machine or user cannot."""
-    wanted = " ".join(packages)
-    if not shutil.which("apt-get"):
-        raise LabError(
-            f"{purpose} is missing, and this machine has no apt to install it with",
-            remedy=f"install what your distribution calls {wanted}, then repeat",
-        )
-    install = as_root(["apt-get", "install", "--yes", "--no-install-recommends", *packages])
-    update = as_root(["apt-get", "update"])
-    if install is None or update is None:
-        raise LabError(
-            f"{purpose} is missing, and installing it needs root",
-            remedy=f"`sudo apt-get install {wanted}`, then repeat",
-        )
-    say(f"Installing {purpose} from the distribution's packages: {wanted}")
-    quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    for command in (update, install):
-        # sudo drops the environment: hand over the one variable through env(1).
-        if command[0] == "sudo":
-            command[2:2] = ["env", "DEBIAN_FRONTEND=noninteractive"]
-        done = subprocess.run(command, env=quiet, capture_output=True, text=True)
-        if done.returncode:
-            last = "; ".join((done.stderr or done.stdout).strip().splitlines()[-3:])
-            raise LabError(f"`{' '.join(command)}` failed: {last}")
 
 
 def _start_by_systemd(say: Say) -> None:

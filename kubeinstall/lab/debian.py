@@ -10,8 +10,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from kubeinstall.distribution import Say, as_root, install_packages
 from kubeinstall.errors import LabError
-from kubeinstall.lab.daemon import Say, as_root, install_packages
 
 __all__ = ["Source", "parse_sources", "root_tree", "sources_for_release"]
 

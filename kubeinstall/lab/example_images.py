@@ -17,8 +17,8 @@ from pathlib import Path
 from filelock import FileLock
 
 from kubeinstall import components
+from kubeinstall.distribution import Say
 from kubeinstall.images import ImageConfig, archived_id, image_cache, scratch_archive, wrap
-from kubeinstall.lab.daemon import Say
 from kubeinstall.lab.debian import root_tree
 from kubeinstall.lab.engine import connect
 

@@ -14,9 +14,10 @@ from typing import TypeVar
 
 from filelock import FileLock
 
+from kubeinstall.distribution import Say
 from kubeinstall.errors import LabError
 from kubeinstall.lab.containers import Container, ContainerSpec
-from kubeinstall.lab.daemon import Say, cache_folder
+from kubeinstall.lab.daemon import cache_folder
 from kubeinstall.lab.engine import Engine
 from kubeinstall.lab.naming import CONTROL_PLANE, NODE, HostPlan, Role, choose_subnet
 from kubeinstall.lab.ssh import SshState

@@ -16,9 +16,10 @@ from pathlib import Path
 from filelock import FileLock
 
 from kubeinstall.components import machine_architecture
+from kubeinstall.distribution import Say
 from kubeinstall.errors import LabError
 from kubeinstall.images import ImageConfig, atomic, wrap
-from kubeinstall.lab.daemon import Say, cache_folder
+from kubeinstall.lab.daemon import cache_folder
 from kubeinstall.lab.debian import root_tree
 from kubeinstall.lab.engine import Engine
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from kubeinstall.lab.daemon import Say, as_root
+from kubeinstall.distribution import Say, as_root
 from kubeinstall.lab.engine import Engine
 from kubeinstall.lab.inventory import LabFacts
 from kubeinstall.lab.ways import RESTRICTED, Way

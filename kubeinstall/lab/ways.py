@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from kubeinstall.distribution import Say
 from kubeinstall.errors import LabError
 from kubeinstall.lab.containers import ContainerSpec
-from kubeinstall.lab.daemon import Say
 from kubeinstall.lab.engine import Engine
 
 __all__ = ["ORDINARY", "RESTRICTED", "WAYS", "Way", "apply_way", "find_way"]

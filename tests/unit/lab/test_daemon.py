@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -63,31 +62,3 @@ def test_an_engine_elsewhere_is_refused(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr("kubeinstall.lab.engine.connect", Elsewhere)
     with pytest.raises(LabError, match="remote, rootless or desktop engine"):
         daemon.answering(print)
-
-
-def test_install_without_apt_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("shutil.which", lambda *_, **__: None)
-    with pytest.raises(LabError, match=r"no apt to install it with \(install what your distribution calls docker\.io"):
-        daemon.install_packages("a Docker engine", ["docker.io"], print)
-
-
-def test_install_without_root_says_what_to_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(daemon, "as_root", lambda _: None)
-    monkeypatch.setattr("shutil.which", lambda *_, **__: "/usr/bin/apt-get")
-    with pytest.raises(LabError, match=r"needs root \(`sudo apt-get install docker\.io`"):
-        daemon.install_packages("a Docker engine", ["docker.io"], print)
-
-
-def test_install_shows_the_last_words_of_apt(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("shutil.which", lambda *_, **__: "/usr/bin/apt-get")
-    monkeypatch.setattr(daemon, "as_root", lambda command: ["sudo", "-n", *command])
-    seen: list[list[str]] = []
-
-    def run(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
-        seen.append(command)
-        return subprocess.CompletedProcess(command, 100, "", "E: Unable to locate package docker.io\n")
-
-    monkeypatch.setattr("subprocess.run", run)
-    with pytest.raises(LabError, match="Unable to locate package"):
-        daemon.install_packages("a Docker engine", ["docker.io"], print)
-    assert seen[0][:5] == ["sudo", "-n", "env", "DEBIAN_FRONTEND=noninteractive", "apt-get"]
