@@ -1,0 +1,93 @@
+"""etcd as the host of a member sees it: who the members are, who of them is healthy, whether one can be spared."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Dict, List, NamedTuple
+
+from .errors import HostError
+from .host import Host
+
+PKI = "/etc/etcd/pki"
+LOCAL = "https://127.0.0.1:2379"
+# For an endpoint that is off: a member that answers at all does so in milliseconds.
+SECONDS = 5
+
+
+class Member(NamedTuple):
+    """A member as all know it. `name` is empty until it has started once; `identity` is etcd's, in hexadecimal."""
+
+    identity: str
+    name: str
+    peer: str
+    client: str
+    learner: bool
+
+
+def etcdctl(host: Host, *arguments: str, endpoints: str = LOCAL, timeout: float = 30) -> Dict[str, Any]:
+    """What `etcdctl ARGUMENTS` answers, as the health check's client. Raises HostError with etcd's own words."""
+    done = host.run(
+        [
+            "etcdctl",
+            f"--endpoints={endpoints}",
+            f"--cacert={host.path(PKI)}/ca.crt",
+            f"--cert={host.path(PKI)}/healthcheck-client.crt",
+            f"--key={host.path(PKI)}/healthcheck-client.key",
+            f"--dial-timeout={SECONDS}s",
+            f"--command-timeout={SECONDS}s",
+            "--write-out=json",
+            *arguments,
+        ],
+        check=False,
+        timeout=timeout,
+    )
+    if done.returncode:
+        said = [line for line in done.stderr.splitlines() if line.strip() and not line.startswith("{")]
+        raise HostError(
+            f"etcdctl {' '.join(arguments)}: {said[-1] if said else 'it ended with ' + str(done.returncode)}"
+        )
+    return dict(json.loads(done.stdout or "{}"))
+
+
+def members(host: Host, endpoints: str = LOCAL) -> List[Member]:
+    """All members, learners too, as the cluster knows them; HostError where no quorum answers."""
+    return [
+        Member(
+            identity=f"{item['ID']:x}",
+            name=item.get("name", ""),
+            peer=(item.get("peerURLs") or [""])[0],
+            client=(item.get("clientURLs") or [""])[0],
+            learner=bool(item.get("isLearner")),
+        )
+        for item in etcdctl(host, "member", "list", endpoints=endpoints)["members"]
+    ]
+
+
+def problem(host: Host, member: Member) -> str:
+    """Why a member does not do its part, in its own words or etcdctl's; empty when it does."""
+    if not member.client:
+        return "it has not started yet"
+    try:
+        # Reads through the quorum: a member that lost the others answers, and is not healthy.
+        etcdctl(host, "get", "health", "--keys-only", endpoints=member.client)
+    except HostError as error:
+        return str(error)
+    return ""
+
+
+def spare(host: Host, name: str) -> None:
+    """HostError if the cluster cannot do without this member for a while: too few of the others are healthy.
+
+    One member or two have no others to do their work: nothing can be spared there, and nothing is asked.
+    """
+    voters = [member for member in members(host) if not member.learner]
+    others = [member for member in voters if member.name != name]
+    if len(voters) < 3 or len(others) == len(voters):
+        return
+    problems = {member.name or member.peer: why for member in others if (why := problem(host, member))}
+    if len(others) - len(problems) < len(voters) // 2 + 1:
+        told = "; ".join(f"{other}: {why}" for other, why in sorted(problems.items()))
+        raise HostError(
+            f"without {name} etcd would have no quorum: of its {len(voters)} members {len(voters) // 2 + 1} are needed,"
+            f" and {len(problems)} of the others are not healthy ({told}). Bring them back first"
+        )
