@@ -70,7 +70,7 @@ class ActionModule(ActionBase):
         if result["changed"]:
             result["diff"] = as_diff(changes, restart)
         if result["changed"] and not self._task.check_mode:
-            self._apply(found, sorted(renew))
+            self._apply(found, sorted(renew), restarts=bool(restart and found["unit"]["living"]))
         return result
 
     def _refuse_another_cluster(self, found: Result) -> None:
@@ -126,7 +126,7 @@ class ActionModule(ActionBase):
             return None
         return f"{'restart' if unit['living'] else 'start'} {self._spec['unit']}: {why}"
 
-    def _apply(self, found: Result, renew: list[str]) -> None:
+    def _apply(self, found: Result, renew: list[str], *, restarts: bool) -> None:
         if self._pki and (renew or self._shared.missing):
             for name in self._pki.ensure():
                 self._display.vv(f"made {name}")
@@ -134,12 +134,16 @@ class ActionModule(ActionBase):
         delivered = self._deliver_binaries(found)
         archives = self._deliver_images(found)
         signed = self._sign(renew)
-        changes = {"delivered": delivered, "archives": archives, "signed": signed}
-        if found["unit"] and found["unit"]["living"]:
-            with turn(self._args["name"], self._task_vars["inventory_hostname"]):
+        changes = {"delivered": delivered, "archives": archives, "signed": signed, "restarts": restarts}
+        if restarts:
+            with turn(self._args["name"], self._task_vars["inventory_hostname"], self._at_once()):
                 self._call("apply", **changes)
         else:
             self._call("apply", **changes)
+
+    def _at_once(self) -> int:
+        said = self._args["at_once"] or self._templar.template(self._task_vars.get("kubeinstall_restarts_at_once"))
+        return max(1, int(said or 1))
 
     def _deliver_binaries(self, found: Result) -> dict[str, str]:
         needs = found["needs"]["binaries"]

@@ -9,7 +9,7 @@ description:
     made on the host and signed on the controller, files are written atomically, the service is restarted only if something it
     reads has changed, and the task ends when the service answers.
   - Check mode and diff are exact, and touch nothing.
-  - On a living cluster, hosts restart the service one after another, and none after a failure.
+  - On a living cluster, hosts restart the service one after another or in batches, and none after a failure.
 version_added: 0.1.0
 author: The kubeinstall developers
 options:
@@ -107,6 +107,18 @@ options:
       key: {description: Client key., type: str}
       status: {description: HTTP status that counts as ready., type: int, default: 200}
       timeout: {description: Seconds to wait., type: int, default: 120}
+  spare:
+    description:
+      - What has to be so before a unit that does its work is restarted; otherwise the task fails and nothing was touched.
+      - Without it only the order of hosts is kept.
+    type: dict
+    suboptions:
+      etcd_member: {description: Name of the member of etcd that this is; the others have to be a quorum., type: str}
+      peers: {description: URLs of which at least one has to answer; none are needed where none are given., type: list, elements: str, default: []}
+      ca: {description: Authority of the peers' certificates., type: str}
+  at_once:
+    description: How many hosts may restart it at the same time; by default the variable C(kubeinstall_restarts_at_once), else one.
+    type: int
   pki_directory: {description: "Where the authorities are, on the controller; by default the variable C(kubeinstall_pki_directory).", type: str}
 attributes:
   check_mode: {description: Exact., support: full}

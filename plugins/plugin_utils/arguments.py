@@ -88,5 +88,11 @@ ARGUMENTS: dict[str, Any] = {
             "timeout": {"type": "int", "default": 120},
         },
     },
+    "spare": {
+        "type": "dict",
+        "options": {"etcd_member": STRING, "peers": STRINGS, "ca": STRING},
+        "mutually_exclusive": [("etcd_member", "peers")],
+    },
+    "at_once": {"type": "int"},
     "pki_directory": STRING,
 }

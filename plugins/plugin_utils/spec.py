@@ -78,6 +78,7 @@ def build(
         "images": [{"reference": item["reference"]} for item in args["images"]],
         "unit": unit,
         "ready": {key: value for key, value in (args["ready"] or {}).items() if value is not None},
+        "spare": {key: value for key, value in (args["spare"] or {}).items() if value},
     }
 
 

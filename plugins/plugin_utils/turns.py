@@ -1,33 +1,53 @@
-"""One host at a time, and none after a failure: for whatever restarts a living service."""
+"""Some hosts at a time, and none after a failure: for whatever restarts a living service."""
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TextIO
 
 from ansible import constants
 from ansible.errors import AnsibleActionFail
 
+PAUSE = 0.05
+
 
 @contextlib.contextmanager
-def turn(component: str, host: str) -> Iterator[None]:
-    """Wait until no other host of this run restarts `component`. Where one has failed, this host is left as it is.
+def turn(component: str, host: str, at_once: int = 1) -> Iterator[None]:
+    """Wait until fewer than `at_once` other hosts of this run restart `component`. After a failure none does.
 
-    Ansible's `throttle` would make hosts with nothing to do wait too, and goes on after a failure. The lock is a
-    file in the
-    run's own temporary directory, which all its workers share.
+    Hosts with different `at_once` wait for their own kind: control planes, one by one, beside nodes in batches.
+    Ansible's `throttle` would make hosts with nothing to do wait too, and goes on after a failure. The locks are files
+    in the run's own temporary directory, which all its workers share.
     """
-    with (Path(constants.DEFAULT_LOCAL_TMP) / f"turn-{component}").open("a+") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        handle.seek(0)
-        failed = handle.read()
-        if failed:
-            raise AnsibleActionFail(f"{component} was not restarted: {failed} failed before it")
+    place = Path(constants.DEFAULT_LOCAL_TMP)
+    failure = place / f"turn-{component}-failed"
+    with _place_in([place / f"turn-{component}-{at_once}-{number}" for number in range(at_once)]):
+        if failure.exists():
+            raise AnsibleActionFail(f"{component} was not restarted: {failure.read_text()} failed before it")
         try:
             yield
         except BaseException:
-            handle.write(host)
-            handle.flush()
+            failure.write_text(host)
             raise
+
+
+@contextlib.contextmanager
+def _place_in(files: list[Path]) -> Iterator[None]:
+    """Hold the first of the files that nobody holds."""
+    with contextlib.ExitStack() as stack:
+        handles = [stack.enter_context(file.open("a")) for file in files]
+        while not any(map(_taken, handles)):
+            time.sleep(PAUSE)
+        yield
+
+
+def _taken(handle: TextIO) -> bool:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

@@ -10,6 +10,7 @@ from .comparison import considered, digest, inputs, no_longer_wanted, paths
 from .host import Host
 from .ready import wait
 from .record import DIRECTORY, Record, every_path
+from .spare import check_spare
 
 
 def request(host: Host, spec: dict[str, Any]) -> dict[str, Any]:
@@ -48,6 +49,8 @@ def apply(host: Host, spec: dict[str, Any]) -> dict[str, Any]:
     """Make it so, and wait until it works. Returns {restarted: why or None}."""
     try:
         with host.lock(f"apply {spec['name']}"):
+            if spec["restarts"]:
+                check_spare(host, spec["spare"], spec["ready"])
             return {"restarted": _apply(host, spec)}
     finally:
         files.clear_delivery([*spec["delivered"].values(), *spec["archives"].values()])

@@ -2,14 +2,15 @@
 
 The action plugin sends the same spec for `compare`, `request` (keys for certificates it will sign) and `apply`:
 
-    operation, root, name, user, packages, kernel_modules, sysctls, unit (name or None), ready
+    operation, root, name, user, packages, kernel_modules, sysctls, unit (name or None), ready, spare
     directories   [{path, owner, group, mode}]
     binaries      [{name, version, dest, digests: {architecture: sha256}}]
     certificates  [{name, certificate, key, owner}]
     files         [{dest, content, owner, group, mode, secret, restart, only_if_missing, after_ready}], the unit's
     among them
     images        [{reference}]
-For apply also `delivered` {digest: path}, `signed` {certificate name: PEM}, `archives` {reference: path}.
+For apply also `delivered` {digest: path}, `signed` {certificate name: PEM}, `archives` {reference: path} and
+`restarts`, whether a living unit will be restarted.
 """
 
 from __future__ import annotations

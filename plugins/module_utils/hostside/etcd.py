@@ -24,12 +24,12 @@ class Member(NamedTuple):
     learner: bool
 
 
-def etcdctl(host: Host, *arguments: str, endpoints: str = LOCAL, timeout: float = 30) -> Dict[str, Any]:
+def etcdctl(host: Host, *arguments: str, endpoints: str = "", timeout: float = 30) -> Dict[str, Any]:
     """What `etcdctl ARGUMENTS` answers, as the health check's client. Raises HostError with etcd's own words."""
     done = host.run(
         [
             "etcdctl",
-            f"--endpoints={endpoints}",
+            f"--endpoints={endpoints or LOCAL}",
             f"--cacert={host.path(PKI)}/ca.crt",
             f"--cert={host.path(PKI)}/healthcheck-client.crt",
             f"--key={host.path(PKI)}/healthcheck-client.key",
@@ -49,7 +49,7 @@ def etcdctl(host: Host, *arguments: str, endpoints: str = LOCAL, timeout: float 
     return dict(json.loads(done.stdout or "{}"))
 
 
-def members(host: Host, endpoints: str = LOCAL) -> List[Member]:
+def members(host: Host, endpoints: str = "") -> List[Member]:
     """All members, learners too, as the cluster knows them; HostError where no quorum answers."""
     return [
         Member(

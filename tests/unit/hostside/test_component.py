@@ -36,6 +36,8 @@ def spec_of(root: Path, **wanted: Any) -> dict[str, Any]:
         "delivered": {},
         "signed": {},
         "archives": {},
+        "spare": {},
+        "restarts": False,
     }
     return empty | wanted
 

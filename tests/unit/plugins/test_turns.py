@@ -1,4 +1,4 @@
-"""Restarts of a living service go one host at a time, and stop at the first failure."""
+"""Restarts of a living service go some hosts at a time, and stop at the first failure."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ def temporary_directory_of_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(constants, "DEFAULT_LOCAL_TMP", str(tmp_path))
 
 
-def restart(host: str, log: Path) -> None:
-    with turn("etcd", host):
+def restart(host: str, log: Path, at_once: int = 1) -> None:
+    with turn("etcd", host, at_once):
         for word in ("begins", "ends"):
             with log.open("a") as handle:
                 handle.write(f"{host} {word}\n")
@@ -36,6 +36,20 @@ def test_hosts_take_turns(tmp_path: Path) -> None:
     lines = log.read_text().splitlines()
     assert len(lines) == 8
     assert all(begin.split()[0] == end.split()[0] for begin, end in zip(lines[::2], lines[1::2], strict=True))
+
+
+def test_hosts_take_turns_in_batches(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    context = multiprocessing.get_context("fork")
+    workers = [context.Process(target=restart, args=(f"host{number}", log, 2)) for number in range(6)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    busy = [0]
+    for line in log.read_text().splitlines():
+        busy.append(busy[-1] + (1 if line.endswith("begins") else -1))
+    assert max(busy) == 2
 
 
 def test_after_a_failure_the_others_are_left_as_they_are() -> None:

@@ -1,0 +1,41 @@
+"""Whether others do the work of a service while it is restarted; asked before anything is touched."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from . import etcd
+from .errors import HostError
+from .host import Host
+from .ready import unfulfilled
+
+SECONDS = 30
+
+
+def check_spare(host: Host, spare: dict[str, Any], ready: dict[str, Any]) -> None:
+    """HostError if the cluster would stand still without this service for a moment.
+
+    `spare` is {etcd_member: its name} or {peers: [URL], ca: path}, of which at least one has to answer with 200; those
+    that join by the same run are given time to start. A service that is not `ready` itself is no loss.
+    """
+    if not spare or unfulfilled(host, ready):
+        return
+    if "etcd_member" in spare:
+        etcd.spare(host, spare["etcd_member"])
+    elif "peers" in spare:
+        _one_answers(host, spare["peers"], spare.get("ca"))
+
+
+def _one_answers(host: Host, urls: list[str], ca: str | None) -> None:
+    deadline = time.monotonic() + SECONDS
+    while True:
+        problems = [unfulfilled(host, {"url": url, "ca": ca}) for url in urls]
+        if None in problems:
+            return
+        if time.monotonic() > deadline:
+            raise HostError(
+                f"nobody would do its work while it is restarted: {'; '.join(map(str, problems))}. Nothing was changed:"
+                " bring one of them back first"
+            )
+        time.sleep(0.3)
