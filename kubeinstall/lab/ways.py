@@ -10,9 +10,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from filelock import FileLock
+
 from kubeinstall.distribution import Say
 from kubeinstall.errors import LabError
 from kubeinstall.lab.containers import ContainerSpec
+from kubeinstall.lab.daemon import cache_folder
 from kubeinstall.lab.engine import Engine
 
 __all__ = ["ORDINARY", "RESTRICTED", "WAYS", "Way", "apply_way", "find_way"]
@@ -76,7 +79,9 @@ def find_way(engine: Engine, image: str, say: Say) -> Way:
     refusals = []
     for way in (ORDINARY, RESTRICTED):
         try:
-            _try(engine, image, way)
+            # By its name a probe is this machine's only one.
+            with FileLock(cache_folder() / "probe.lock"):
+                _try(engine, image, way)
         except LabError as refusal:
             refusals.append(f"{way.name} way: {refusal.what}")
             continue
