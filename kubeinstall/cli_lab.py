@@ -45,6 +45,7 @@ def up(
     name: Name = _DEFAULT_NAME,
     control_planes: Annotated[int, typer.Option(help="How many control planes, 1 or more; odd is wise.")] = 1,
     nodes: Annotated[int, typer.Option(help="How many nodes beside them, 0 or more.")] = 2,
+    etcd_members: Annotated[int, typer.Option(help="How many hosts of etcd's own; 0: the control planes run it.")] = 0,
 ) -> None:
     """Make a lab be there, and write its inventory.
 
@@ -53,7 +54,7 @@ def up(
     """
     from kubeinstall import lab
 
-    made = lab.up(name, control_planes, nodes, _say())
+    made = lab.up(name, control_planes, nodes, _say(), etcd_hosts=etcd_members)
     option = "" if made.name == _DEFAULT_NAME else f" -i {_shown(made.inventory)}"
     first = made.hosts[0].name
     count = len(made.hosts)
@@ -116,6 +117,27 @@ def reboot(host: Annotated[str, typer.Argument(help="A lab host's name, as `lab 
 
     lab.reboot(host, _say())
     typer.echo(f"{host} is back")
+
+
+@app.command(epilog=_EXAMPLE + "kubeinstall lab stop lab-node1")
+def stop(host: Annotated[str, typer.Argument(help="A lab host's name, as `lab list` shows it.")]) -> None:
+    """Cut a lab host's power, as if its plug were pulled.
+
+    It stays off, with its data, until `lab start` or `lab up`.
+    """
+    from kubeinstall import lab
+
+    lab.stop(host)
+    typer.echo(f"{host} is off; `kubeinstall lab start {host}` turns it on again")
+
+
+@app.command(epilog=_EXAMPLE + "kubeinstall lab start lab-node1")
+def start(host: Annotated[str, typer.Argument(help="A lab host's name, as `lab list` shows it.")]) -> None:
+    """Turn a lab host on again, and return when it answers."""
+    from kubeinstall import lab
+
+    lab.start(host, _say())
+    typer.echo(f"{host} is on")
 
 
 @app.command("engine-stop", epilog=_EXAMPLE + "kubeinstall lab engine-stop")

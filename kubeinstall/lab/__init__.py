@@ -20,7 +20,7 @@ from kubeinstall.lab.naming import CONTROL_PLANE, HostPlan, check_name, check_si
 from kubeinstall.lab.ssh import SshState
 from kubeinstall.lab.ways import find_way
 
-__all__ = ["DEFAULT_NAME", "Lab", "LabHost", "Say", "down", "listing", "reboot", "ssh_command", "up"]
+__all__ = ["DEFAULT_NAME", "Lab", "LabHost", "Say", "down", "listing", "reboot", "ssh_command", "start", "stop", "up"]
 
 DEFAULT_NAME = "lab"
 _INVENTORIES = Path("inventory")
@@ -46,15 +46,17 @@ def up(
     nodes: int = 2,
     say: Say = print,
     inventories: Path = _INVENTORIES,
+    etcd_hosts: int = 0,
 ) -> Lab:
     """Make a lab of that size be there, and its inventory in `inventories`/`name`.
 
-    Hosts that are there stay as they are, stopped ones are started, missing ones are added; more than were asked for
-    stay too, and that is said. Returns when each host answers over SSH. Raises InputError for a name or size that
-    cannot be, LabError where the engine or a host does not do its part.
+    With no hosts of etcd's own the control planes are its members. Hosts that are there stay as they are, stopped ones
+    are started, missing ones are added; more than were asked for stay too, and that is said. Returns when each host
+    answers over SSH. Raises InputError for a name or size that cannot be, LabError where the engine or a host does not
+    do its part.
     """
     check_name(name)
-    check_size(control_planes, nodes)
+    check_size(control_planes, nodes, etcd_hosts)
     engine = daemon.answering(say)
     with _alone(name):
         present = hosts.existing(engine, name)
@@ -64,7 +66,7 @@ def up(
             # What the state folder knows of a cluster (its authorities, that it was formed) is not true of new hosts.
             say(f"The hosts of an earlier lab {name} are gone: its inventory and its cluster's state are written anew")
         subnet = hosts.ensure_network(engine, name)
-        missing = _missing(name, plan(name, control_planes, nodes, subnet), present, say)
+        missing = _missing(name, plan(name, control_planes, nodes, subnet, etcd_hosts), present, say)
         host_image = image.ensure(engine, say) if missing else ""
         way = present[0].way if present else find_way(engine, host_image, say)
         facts = machine.facts(engine.info(), way)
@@ -177,3 +179,15 @@ def reboot(host_name: str, say: Say = print) -> None:
     """Reboot a lab host, and return when it answers again."""
     engine, lab, host = _find(host_name)
     hosts.reboot(engine, host, lab.ssh, say)
+
+
+def stop(host_name: str) -> None:
+    """Cut a lab host's power; it stays off, with its data, until `start` or `up`."""
+    engine, _, host = _find(host_name)
+    hosts.stop(engine, host)
+
+
+def start(host_name: str, say: Say = print) -> None:
+    """Turn a lab host on, and return when it answers."""
+    engine, lab, host = _find(host_name)
+    hosts.start(engine, host, lab.ssh, say)

@@ -249,6 +249,12 @@ class Engine:
         with _explained(f"stop the container {name}"):
             self._api.stop(name, timeout=seconds)
 
+    def kill(self, name: str) -> None:
+        """End a container's processes at once, without a restart; one that does not run is fine."""
+        with _explained(f"kill the container {name}"):
+            if self._container(name).state == "running":
+                self._api.kill(name)
+
     def remove(self, name: str) -> None:
         """Kill and remove a container with its anonymous volumes; one that is gone already is fine."""
         with _explained(f"remove the container {name}"):

@@ -19,7 +19,7 @@ from kubeinstall.errors import LabError
 from kubeinstall.lab.containers import Container, ContainerSpec
 from kubeinstall.lab.daemon import cache_folder
 from kubeinstall.lab.engine import Engine
-from kubeinstall.lab.naming import CONTROL_PLANE, NODE, HostPlan, Role, choose_subnet
+from kubeinstall.lab.naming import CONTROL_PLANE, ETCD, NODE, HostPlan, Role, choose_subnet
 from kubeinstall.lab.ssh import SshState
 from kubeinstall.lab.ways import WAYS, Way, apply_way
 
@@ -35,12 +35,15 @@ __all__ = [
     "reboot",
     "remove_all",
     "settle",
+    "start",
+    "stop",
 ]
 
 LAB_LABEL = "kubeinstall.lab"
 _ROLE_LABEL = "kubeinstall.lab.role"
 _WAY_LABEL = "kubeinstall.lab.way"
 _INVENTORY_LABEL = "kubeinstall.lab.inventory"
+_ROLES: dict[str, Role] = {role: role for role in (CONTROL_PLANE, ETCD, NODE)}
 
 # Starting thirty systemds at once on a small machine takes each of them longer than its timeouts allow.
 _AT_ONCE = 4
@@ -80,7 +83,7 @@ def _as_host(container: Container) -> LabHost:
     return LabHost(
         name=container.name,
         lab=labels[LAB_LABEL],
-        role=NODE if labels.get(_ROLE_LABEL) == NODE else CONTROL_PLANE,
+        role=_ROLES[labels.get(_ROLE_LABEL, CONTROL_PLANE)],
         address=container.address,
         state=container.state,
         way=WAYS[labels.get(_WAY_LABEL, "ordinary")],
@@ -169,6 +172,16 @@ def _host_key(engine: Engine, host: LabHost) -> str:
 def reboot(engine: Engine, host: LabHost, ssh: SshState, say: Say) -> None:
     """A host's reboot: systemd shuts down and starts again; disk, address and identity stay, /run is fresh."""
     engine.stop(host.name)
+    start(engine, host, ssh, say)
+
+
+def stop(engine: Engine, host: LabHost) -> None:
+    """Cut a host's power: nothing on it gets the time for a last word, and it stays off until it is started."""
+    engine.kill(host.name)
+
+
+def start(engine: Engine, host: LabHost, ssh: SshState, say: Say) -> None:
+    """Turn a host on, and wait until it answers; one that runs already is only waited for."""
     engine.start(host.name)
     settle(engine, [host], ssh, say)
 

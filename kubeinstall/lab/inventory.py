@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kubeinstall.errors import InputError
-from kubeinstall.lab.naming import CONTROL_PLANE, NODE, HostPlan, etcd_members
+from kubeinstall.lab.naming import CONTROL_PLANE, ETCD, NODE, HostPlan, etcd_members
 from kubeinstall.lab.ssh import SshState
 
 __all__ = ["LabFacts", "check_folder", "hosts_text", "policy_text", "remove", "ssh_state", "write", "wrote"]
@@ -100,7 +100,7 @@ def _put(path: Path, text: str) -> None:
 
 def hosts_text(lab: str, hosts: Sequence[HostPlan]) -> str:
     """The text of hosts.yml: the groups, each host with its address, and how to reach them from anywhere."""
-    names = {role: [host.name for host in hosts if host.role == role] for role in (CONTROL_PLANE, NODE)}
+    names = {role: [host.name for host in hosts if host.role == role] for role in (CONTROL_PLANE, ETCD, NODE)}
     lines = [
         f"# Written by `kubeinstall lab up --name {lab}`, and written again by the next one. `lab down` removes it.",
         "# Your own variables go into another file of group_vars/all/: files the lab did not write stay.",
@@ -120,7 +120,7 @@ def hosts_text(lab: str, hosts: Sequence[HostPlan]) -> str:
     for group, members in (
         ("control_plane", names[CONTROL_PLANE]),
         ("node", names[NODE]),
-        ("etcd", etcd_members(names[CONTROL_PLANE])),
+        ("etcd", etcd_members(names[CONTROL_PLANE], names[ETCD])),
     ):
         lines.append(f"    {group}:")
         lines.append("      hosts:" if members else "      hosts: {}")

@@ -16,7 +16,8 @@ from kubeinstall.lab.ways import RESTRICTED, Way
 
 __all__ = ["facts", "prepare_kernel", "warn_of_memory"]
 
-# An idle cluster's needs, in bytes: what was measured on a control plane and on a node, with room to work.
+# An idle cluster's needs, in bytes: what was measured on a control plane and on a node, with room to work. A host of
+# etcd's own needs no more than a node.
 _CONTROL_PLANE_BYTES = 1100 * 1024**2
 _NODE_BYTES = 450 * 1024**2
 

@@ -12,6 +12,7 @@ from kubeinstall.errors import InputError, LabError, Problem
 
 __all__ = [
     "CONTROL_PLANE",
+    "ETCD",
     "NODE",
     "HostPlan",
     "Role",
@@ -22,16 +23,17 @@ __all__ = [
     "plan",
 ]
 
-Role = Literal["control_plane", "node"]
+Role = Literal["control_plane", "etcd", "node"]
 CONTROL_PLANE: Role = "control_plane"
+ETCD: Role = "etcd"
 NODE: Role = "node"
 
 # Host names are node names: a DNS label of at most 63 characters, of which "-node150" takes eight.
 _NAME = re.compile(r"[a-z]([a-z0-9-]{0,38}[a-z0-9])?")
 
 # A host's address follows from its name, so that it is the same after `down` and `up` in the same subnet.
-_FIRST = {CONTROL_PLANE: 10, NODE: 100}
-_MOST = {CONTROL_PLANE: 89, NODE: 150}
+_FIRST = {CONTROL_PLANE: 10, ETCD: 80, NODE: 100}
+_MOST = {CONTROL_PLANE: 70, ETCD: 19, NODE: 150}
 
 # One /24 for each lab, away from Docker's pools (172.16/12, 192.168/16), from the usual pod network (10.244/16) and
 # from the usual service network (10.96/12).
@@ -58,14 +60,19 @@ def check_name(name: str) -> None:
         )
 
 
-def check_size(control_planes: int, nodes: int) -> None:
+def check_size(control_planes: int, nodes: int, etcd_hosts: int = 0) -> None:
     """Raise InputError, with every problem, where a lab cannot have that many hosts."""
     problems = []
     if control_planes < 1:
         problems.append(Problem("--control-planes", f"{control_planes} is too few", "a cluster needs at least one"))
-    if nodes < 0:
-        problems.append(Problem("--nodes", f"{nodes} is no number of hosts", "0 or more"))
-    for option, count, role in (("--control-planes", control_planes, CONTROL_PLANE), ("--nodes", nodes, NODE)):
+    sizes: tuple[tuple[str, int, Role], ...] = (
+        ("--control-planes", control_planes, CONTROL_PLANE),
+        ("--etcd-members", etcd_hosts, ETCD),
+        ("--nodes", nodes, NODE),
+    )
+    for option, count, role in sizes:
+        if count < 0 and role != CONTROL_PLANE:
+            problems.append(Problem(option, f"{count} is no number of hosts", "0 or more"))
         if count > _MOST[role]:
             problems.append(Problem(option, f"{count} do not fit a lab's subnet", f"at most {_MOST[role]}"))
     if problems:
@@ -89,16 +96,26 @@ def choose_subnet(taken: Iterable[str]) -> ipaddress.IPv4Network:
     )
 
 
-def plan(name: str, control_planes: int, nodes: int, subnet: ipaddress.IPv4Network) -> list[HostPlan]:
-    """The hosts of a lab, control planes first."""
+def plan(
+    name: str, control_planes: int, nodes: int, subnet: ipaddress.IPv4Network, etcd_hosts: int = 0
+) -> list[HostPlan]:
+    """The hosts of a lab by their addresses: control planes, hosts of etcd's own, nodes."""
+    sizes: tuple[tuple[Role, str, int], ...] = (
+        (CONTROL_PLANE, "cp", control_planes),
+        (ETCD, "etcd", etcd_hosts),
+        (NODE, "node", nodes),
+    )
     return [
         HostPlan(f"{name}-{short}{number}", role, str(subnet[_FIRST[role] + number]))
-        for role, short, count in ((CONTROL_PLANE, "cp", control_planes), (NODE, "node", nodes))
+        for role, short, count in sizes
         for number in range(1, count + 1)
     ]
 
 
-def etcd_members(control_planes: Sequence[str]) -> list[str]:
-    """The hosts that run etcd: the control planes, one fewer where they are even (a quorum gains nothing by it)."""
+def etcd_members(control_planes: Sequence[str], etcd_hosts: Sequence[str] = ()) -> list[str]:
+    """The hosts that run etcd: its own, or else the control planes, one fewer where they are even (a quorum gains
+    nothing by it)."""
+    if etcd_hosts:
+        return list(etcd_hosts)
     count = len(control_planes)
     return list(control_planes[: count - 1 if count > 1 and count % 2 == 0 else count])

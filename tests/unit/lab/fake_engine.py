@@ -67,6 +67,10 @@ class FakeEngine(Engine):
         self.calls.append(f"stop {name}")
         self.states[name] = "exited"
 
+    def kill(self, name: str) -> None:
+        self.calls.append(f"kill {name}")
+        self.states[name] = "exited"
+
     def remove(self, name: str) -> None:
         self.calls.append(f"remove {name}")
         self.specs.pop(name, None)

@@ -34,6 +34,14 @@ def test_hosts_file() -> None:
     )
 
 
+def test_hosts_file_with_hosts_of_etcds_own() -> None:
+    text = hosts_text("lab", plan("lab", 3, 1, ipaddress.IPv4Network("10.79.0.0/24"), etcd_hosts=1))
+    groups = yaml.safe_load(text)["all"]["children"]
+    assert list(groups["control_plane"]["hosts"]) == ["lab-cp1", "lab-cp2", "lab-cp3"]
+    assert list(groups["etcd"]["hosts"]) == ["lab-etcd1"]
+    assert list(groups["node"]["hosts"]) == ["lab-node1"]
+
+
 def test_hosts_file_without_nodes() -> None:
     groups = yaml.safe_load(hosts_text("lab", hosts(1, 0)))["all"]["children"]
     assert groups["node"] == {"hosts": {}}

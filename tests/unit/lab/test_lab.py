@@ -70,6 +70,14 @@ def test_up_starts_what_has_stopped(engine: FakeEngine) -> None:
     assert engine.calls == ["start dev-node1"]
 
 
+def test_hosts_of_etcds_own(engine: FakeEngine) -> None:
+    made = lab.up("dev", 1, 1, etcd_hosts=3)
+    assert [host.name for host in made.hosts] == ["dev-cp1", "dev-etcd1", "dev-etcd2", "dev-etcd3", "dev-node1"]
+    assert {host.role for host in made.hosts if "etcd" in host.name} == {"etcd"}
+    members = yaml.safe_load((made.inventory / "hosts.yml").read_text())["all"]["children"]["etcd"]["hosts"]
+    assert list(members) == ["dev-etcd1", "dev-etcd2", "dev-etcd3"]
+
+
 def test_up_larger_adds_and_smaller_says_so(engine: FakeEngine) -> None:
     lab.up("dev", 1, 1)
     larger = lab.up("dev", 3, 2)
@@ -216,6 +224,17 @@ def test_reboot(engine: FakeEngine) -> None:
     assert engine.calls == ["stop dev-cp1", "start dev-cp1"]
 
 
+def test_a_host_that_was_stopped_stays_off_until_it_is_started(engine: FakeEngine) -> None:
+    lab.up("dev", 1, 1)
+    engine.calls.clear()
+    lab.stop("dev-node1")
+    assert [host.state for host in lab.listing()[0].hosts] == ["running", "exited"]
+    lab.start("dev-node1")
+    assert engine.calls == ["kill dev-node1", "start dev-node1"]
+    lab.stop("dev-cp1")
+    assert {host.state for host in lab.up("dev", 1, 1).hosts} == {"running"}
+
+
 runner = CliRunner()
 
 
@@ -232,6 +251,8 @@ def test_cli_round(engine: FakeEngine) -> None:
     assert "dev-node1" in listed
     assert "10.79.0.101" in listed
     assert "is back" in invoke("reboot", "dev-node1").stdout
+    assert "is off" in invoke("stop", "dev-node1").stdout
+    assert "is on" in invoke("start", "dev-node1").stdout
     assert "The lab dev is gone" in invoke("down", "--name", "dev").stdout
     assert "nothing was done" in invoke("down", "--name", "dev").stdout
     assert "There is no lab" in invoke("list").stdout
@@ -254,6 +275,6 @@ def test_cli_ssh_becomes_ssh(engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
     assert seen[0][-4:] == ["root@10.79.0.11", "journalctl", "-u", "kubelet"]
 
 
-@pytest.mark.parametrize("command", ["up", "down", "list", "ssh", "reboot", "engine-stop"])
+@pytest.mark.parametrize("command", ["up", "down", "list", "ssh", "reboot", "stop", "start", "engine-stop"])
 def test_every_help_has_an_example(command: str) -> None:
     assert f"Example: kubeinstall lab {command}" in " ".join(invoke(command, "--help").stdout.split())

@@ -21,13 +21,13 @@ def test_bad_names(name: str) -> None:
 
 def test_bad_sizes_come_all_at_once() -> None:
     with pytest.raises(InputError) as caught:
-        check_size(0, 151)
-    assert [problem.where for problem in caught.value.problems] == ["--control-planes", "--nodes"]
+        check_size(0, 151, 20)
+    assert [problem.where for problem in caught.value.problems] == ["--control-planes", "--etcd-members", "--nodes"]
     assert "needs at least one" in str(caught.value)
     assert "at most 150" in str(caught.value)
 
 
-@pytest.mark.parametrize(("control_planes", "nodes"), [(1, 0), (1, 2), (89, 150)])
+@pytest.mark.parametrize(("control_planes", "nodes"), [(1, 0), (1, 2), (70, 150)])
 def test_good_sizes(control_planes: int, nodes: int) -> None:
     check_size(control_planes, nodes)
 
@@ -35,6 +35,8 @@ def test_good_sizes(control_planes: int, nodes: int) -> None:
 def test_negative_nodes() -> None:
     with pytest.raises(InputError, match="-1 is no number of hosts"):
         check_size(1, -1)
+    with pytest.raises(InputError, match="etcd-members: -1 is no number of hosts"):
+        check_size(1, 0, -1)
 
 
 @pytest.mark.parametrize(
@@ -58,9 +60,10 @@ def test_no_subnet_left() -> None:
 
 def test_plan_names_and_addresses_do_not_depend_on_the_size() -> None:
     subnet = ipaddress.IPv4Network("10.79.4.0/24")
-    small, large = plan("ha", 1, 1, subnet), plan("ha", 89, 150, subnet)
+    small, large = plan("ha", 1, 1, subnet, 1), plan("ha", 70, 150, subnet, 19)
     assert [(host.name, host.role, host.address) for host in small] == [
         ("ha-cp1", "control_plane", "10.79.4.11"),
+        ("ha-etcd1", "etcd", "10.79.4.81"),
         ("ha-node1", "node", "10.79.4.101"),
     ]
     assert set(small) <= set(large)
@@ -73,3 +76,7 @@ def test_plan_names_and_addresses_do_not_depend_on_the_size() -> None:
 def test_etcd_members_are_odd(count: int, members: int) -> None:
     names = [f"lab-cp{number}" for number in range(1, count + 1)]
     assert etcd_members(names) == names[:members]
+
+
+def test_etcd_on_hosts_of_its_own() -> None:
+    assert etcd_members(["lab-cp1"], ["lab-etcd1", "lab-etcd2"]) == ["lab-etcd1", "lab-etcd2"]
