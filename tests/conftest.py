@@ -6,6 +6,8 @@ import os
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[1]
 os.environ.setdefault("ANSIBLE_CONFIG", str(ROOT / "ansible.cfg"))
 
@@ -13,3 +15,7 @@ from kubeinstall.cluster import inventory  # noqa: E402 after its configuration 
 
 inventory._initialise()
 sys.path.insert(0, str(ROOT / ".collections"))
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--keep-lab", action="store_true", help="leave the tests' labs up, and take them up as they are")

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.cluster.conftest import INVENTORY, Cluster
+from tests.cluster.conftest import INVENTORY
+from tests.clusters import Cluster
 from tests.lab import SNAPSHOT
 
 

@@ -6,7 +6,8 @@ import json
 
 import pytest
 
-from tests.cluster.conftest import INVENTORY, Cluster
+from tests.cluster.conftest import INVENTORY
+from tests.clusters import Cluster
 from tests.lab import recap
 
 

@@ -12,7 +12,8 @@ from typing import Any
 import docker
 import yaml
 
-from tests.cluster.conftest import INVENTORY, ROOT, Cluster
+from tests.cluster.conftest import INVENTORY
+from tests.clusters import ROOT, Cluster
 from tests.lab import eventually, recap
 
 

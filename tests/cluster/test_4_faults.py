@@ -7,7 +7,8 @@ import json
 import pytest
 
 from kubeinstall import lab as labs
-from tests.cluster.conftest import INVENTORY, Cluster
+from tests.cluster.conftest import INVENTORY
+from tests.clusters import Cluster
 from tests.lab import eventually, recap
 
 # Stands before the real one on the PATH, and kills the run at the moment it is about to restart the service.

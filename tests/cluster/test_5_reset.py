@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import difflib
 
-from tests.cluster.conftest import INVENTORY, Cluster
+from tests.cluster.conftest import INVENTORY
+from tests.clusters import Cluster
 from tests.lab import SNAPSHOT
 
 

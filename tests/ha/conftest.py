@@ -1,0 +1,50 @@
+"""A cluster of three control planes with etcd and two nodes, and the table of what its clients saw of each change.
+
+Each test leaves the cluster whole, and the files' order does not matter, save one: the lab with etcd apart comes first
+(test_apart.py), so that there is only one lab at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from tests.clusters import Cluster, lab_of
+from tests.ha.traffic import Traffic, rows
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "quick: of the few that every change is held to")
+
+
+@pytest.fixture(scope="session")
+def lab(request: pytest.FixtureRequest) -> Iterator[Cluster]:
+    """Three control planes and two nodes, fresh."""
+    size = ("--control-planes", "3", "--nodes", "2")
+    with lab_of("ha", *size, keep=request.config.getoption("--keep-lab")) as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="session")
+def cluster(lab: Cluster) -> Cluster:
+    """The lab with a cluster on it, installed by the command."""
+    lab.apply()
+    return lab
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if not rows:
+        return
+    columns = ("change or fault", "API requests", "failed", "longest gap", "Service requests", "failed", "longest gap")
+    table = Table(*columns, box=box.SIMPLE)
+    for seen in rows:
+        table.add_row(seen.change, *_cells(seen.api), *_cells(seen.service))
+    Console(width=160, markup=False).print(table)
+
+
+def _cells(traffic: Traffic) -> tuple[str, str, str]:
+    return str(traffic.requests), str(traffic.failures), f"{traffic.longest_gap:.1f} s"
