@@ -54,6 +54,10 @@ check: lint types unit ## Run all that needs no hosts
 cluster-tests: venv ## Run the tests on a lab of their own, which is removed afterwards
 	$(PYTEST) tests/cluster
 
+.PHONY: test-ha
+test-ha: venv ## Change, kill and restore clusters of many control planes, on labs of their own
+	$(PYTEST) tests/ha
+
 .PHONY: molecule
 molecule: venv ## Prove the roles by their molecule scenarios; one role's with ROLE=etcd
 	$(SCENARIOS) -k "$(ROLE)"
@@ -68,6 +72,7 @@ components: venv ## Fetch or build all components of a cluster into the cache
 
 .PHONY: test
 test: components check cluster-tests ## Run what every change is held to
+	$(PYTEST) tests/ha -m quick
 	$(SCENARIOS) -k default
 
 .PHONY: bench
@@ -75,7 +80,7 @@ bench: venv ## Measure an install, a second run, and what they cost at least
 	$(BIN)/python benchmarks/bench.py
 
 .PHONY: test-all
-test-all: components check cluster-tests molecule bench ## Run all tests and the benchmarks
+test-all: components check cluster-tests test-ha molecule bench ## Run all tests and the benchmarks
 
 .PHONY: wheel
 wheel: venv ## Build the wheel into dist/

@@ -1,0 +1,48 @@
+"""etcd on three hosts of its own, beside a control plane and a node; their lab goes before the other one comes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from kubeinstall import lab as labs
+from tests.clusters import Cluster, lab_of
+from tests.ha.state import leader, whole
+from tests.ha.traffic import traffic
+from tests.lab import eventually
+
+
+@pytest.fixture(scope="module")
+def apart(request: pytest.FixtureRequest) -> Iterator[Cluster]:
+    size = ("--control-planes", "1", "--etcd-members", "3", "--nodes", "1")
+    with lab_of("ha-apart", *size, keep=request.config.getoption("--keep-lab")) as cluster:
+        cluster.apply()
+        yield cluster
+
+
+def test_hosts_of_etcd_run_nothing_else(apart: Cluster) -> None:
+    assert len(apart.etcd) == 3
+    for name in apart.etcd:
+        assert apart.host(name).service("etcd").is_running
+        assert not apart.host(name).file("/etc/kubernetes").exists
+        assert not apart.host(name).file("/usr/local/bin/kubelet").exists
+    assert not apart.host(apart.control_plane[0]).file("/var/lib/etcd").exists
+    assert {node["metadata"]["name"] for node in apart.objects("nodes")} == {*apart.control_plane, *apart.nodes}
+    whole(apart)
+
+
+def test_a_member_whose_host_loses_its_power(apart: Cluster) -> None:
+    name = leader(apart)
+    with traffic(apart, "etcd apart: the leader's host is killed, and started again") as seen:
+        labs.stop(name)
+        try:
+            eventually(lambda: leader(apart, without=name) != name, what="another member leads")
+            apart.kubectl("create", "configmap", "meanwhile", "--from-literal=a=b")
+        finally:
+            labs.start(name)
+        eventually(lambda: apart.host(name).service("etcd").is_running, what=f"etcd runs on {name} again")
+        apart.kubectl("delete", "configmap", "meanwhile")
+    assert seen.api.longest_gap < 10, seen.api
+    assert seen.service.failures == 0, seen.service
+    whole(apart)

@@ -1,0 +1,39 @@
+"""Any one host loses its power: the API and Services go on, and the host comes back by itself when it has power."""
+
+from __future__ import annotations
+
+import pytest
+
+from kubeinstall import lab as labs
+from tests.clusters import Cluster
+from tests.ha.state import leader, nodes, whole
+from tests.ha.traffic import traffic
+from tests.lab import eventually
+
+
+@pytest.mark.parametrize("which", ["the leader of etcd", "a control plane that follows", "a node"])
+def test_a_host_that_loses_its_power(cluster: Cluster, which: str) -> None:
+    leading = leader(cluster)
+    name = {
+        "the leader of etcd": leading,
+        # The first one, if it does not lead: it is no more special than the others.
+        "a control plane that follows": next(name for name in cluster.control_plane if name != leading),
+        "a node": cluster.nodes[0],
+    }[which]
+    asked = next(other for other in cluster.control_plane if other != name)
+    with traffic(cluster, f"{which} is killed, and started again", without=[name]) as seen:
+        labs.stop(name)
+        try:
+            # Long enough for every other kubelet that was sent to this host to be missed, too.
+            eventually(lambda: nodes(cluster, asked)[name] == "Unknown", timeout=120, what=f"{name} is missed")
+            assert {other for other, ready in nodes(cluster, asked).items() if ready != "True"} == {name}
+        finally:
+            labs.start(name)
+        eventually(lambda: nodes(cluster, asked)[name] == "True", timeout=120, what=f"{name} is Ready again")
+        eventually(
+            lambda: all(cluster.host(name).service(unit).is_running for unit in cluster.units(name)),
+            what=f"all services of {name} run",
+        )
+    assert seen.api.longest_gap < 10, seen.api
+    assert seen.service.longest_gap < 10, seen.service
+    whole(cluster)
