@@ -70,7 +70,7 @@ class ActionModule(ActionBase):
         if result["changed"]:
             result["diff"] = as_diff(changes, restart)
         if result["changed"] and not self._task.check_mode:
-            self._apply(found, sorted(renew), restarts=bool(restart and found["unit"]["living"]))
+            self._apply(found, sorted(renew), restarts=bool(restart and restart.startswith("restart ")))
         return result
 
     def _refuse_another_cluster(self, found: Result) -> None:
@@ -122,9 +122,9 @@ class ActionModule(ActionBase):
         if not unit:
             return None
         why = unit["why"] or ("its certificates change" if renewed else None)
-        if not why:
-            return None
-        return f"{'restart' if unit['living'] else 'start'} {self._spec['unit']}: {why}"
+        if why:
+            return f"{'restart' if unit['living'] else 'start'} {self._spec['unit']}: {why}"
+        return f"reload {self._spec['unit']}: {unit['reload']}" if unit["reload"] else None
 
     def _apply(self, found: Result, renew: list[str], *, restarts: bool) -> None:
         if self._pki and (renew or self._shared.missing):

@@ -81,6 +81,7 @@ options:
       mode: {description: Mode in octal., type: str, default: "0600"}
       secret: {description: Its content is never shown., type: bool, default: false}
       restart: {description: Whether the service has to be restarted to read it., type: bool, default: true}
+      reload: {description: "Whether the service reads it again when it is reloaded, and goes on meanwhile.", type: bool, default: false}
       only_if_missing: {description: Consider the file only while this path does not exist on the host., type: str}
       after_ready: {description: Write it only when the service is ready., type: bool, default: false}
   images:

@@ -61,6 +61,7 @@ ARGUMENTS: dict[str, Any] = {
             mode={"type": "str", "default": "0600"},
             secret={"type": "bool", "default": False, "no_log": False},
             restart={"type": "bool", "default": True},
+            reload=FLAG,
             only_if_missing=STRING,
             after_ready=FLAG,
         ),

@@ -123,6 +123,7 @@ def _file(item: Mapping[str, Any], content: str) -> dict[str, Any]:
         "group": None,
         "secret": False,
         "restart": True,
+        "reload": False,
         "only_if_missing": None,
         "after_ready": False,
     }

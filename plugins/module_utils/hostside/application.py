@@ -6,7 +6,7 @@ import os
 from typing import Any
 
 from . import binaries, certificates, files, system, units
-from .comparison import considered, digest, inputs, no_longer_wanted, paths
+from .comparison import considered, digest, inputs, no_longer_wanted, paths, reloaded, why_reload
 from .host import Host
 from .ready import wait
 from .record import DIRECTORY, Record, every_path
@@ -30,6 +30,8 @@ def _prepare(host: Host, spec: dict[str, Any]) -> Record:
     missing = system.missing_packages(host, spec["packages"])
     if missing:
         system.install_packages(host, missing)
+        if spec["unit"]:
+            system.disable_services(host, missing)
     if spec["user"] and system.make_user(host, spec["user"]):
         record.data["user"] = spec["user"]
         record.save()
@@ -46,7 +48,7 @@ def _prepare(host: Host, spec: dict[str, Any]) -> Record:
 
 
 def apply(host: Host, spec: dict[str, Any]) -> dict[str, Any]:
-    """Make it so, and wait until it works. Returns {restarted: why or None}."""
+    """Make it so, and wait until it works. Returns {restarted: why or None}; a reload counts too."""
     try:
         with host.lock(f"apply {spec['name']}"):
             if spec["restarts"]:
@@ -73,8 +75,7 @@ def _apply(host: Host, spec: dict[str, Any]) -> str | None:
             files.write_file(host, item)
     for path in no_longer_wanted(host, spec, record):
         files.remove_file(host.path(path))
-    unit_changed = any(os.path.basename(item["dest"]) == spec["unit"] for item in changed)
-    restarted = _start(host, spec, record, unit_changed)
+    restarted = _start(host, spec, record, changed)
     for item in changed:
         if item.get("after_ready"):
             files.write_file(host, item)
@@ -103,6 +104,9 @@ def _remember(host: Host, spec: dict[str, Any], record: Record, changed: list[di
     for name, value in system.differing_sysctls(host, spec["sysctls"]).items():
         record.data["sysctls"].setdefault(name, value)
     record.data["unit"] = spec["unit"]
+    if any(item.get("reload") for item in changed):
+        # Whoever kills us between the write and the reload, the next run sees that there was none.
+        record.data.get("stamp", {}).pop("reload", None)
     record.save()
 
 
@@ -112,23 +116,30 @@ def _settle_system(host: Host, spec: dict[str, Any]) -> None:
         system.write_sysctl(host, name, str(spec["sysctls"][name]))
 
 
-def _start(host: Host, spec: dict[str, Any], record: Record, unit_changed: bool) -> str | None:
-    """Start or restart the unit if it has to be, and stamp it with what it was started from once it is ready."""
+def _start(host: Host, spec: dict[str, Any], record: Record, changed: list[dict[str, Any]]) -> str | None:
+    """Start, restart or reload the unit if it has to be, and stamp it with what it runs from once it is ready."""
     unit = spec["unit"]
     if not unit:
         return None
+    unit_changed = any(os.path.basename(item["dest"]) == unit for item in changed)
     state = units.show(host, unit)
     enabled = state.get("UnitFileState") == "enabled"
     if not enabled:
         units.enable(host, unit)
     if unit_changed or not enabled or state.get("NeedDaemonReload") == "yes":
         units.daemon_reload(host)
-    state, wanted = units.show(host, unit), inputs(host, spec)
-    read = [host.path(path) for path in wanted]
-    why = units.why_restart(state, record.data.get("stamp", {}), digest(wanted), read)
-    if why is None:
-        return None
-    units.start(host, unit, restart=units.living(state))
-    invocation = wait(host, unit, spec["ready"], state.get("InvocationID", ""))
+    state, stamp, wanted = units.show(host, unit), record.data.get("stamp", {}), inputs(host, spec)
+    why, before = units.why_restart(state, stamp, digest(wanted), [host.path(path) for path in wanted]), ""
+    if why:
+        units.start(host, unit, restart=units.living(state))
+        before = state.get("InvocationID", "")
+    else:
+        why = why_reload(host, spec, state, stamp, differ=False)
+        if why is None:
+            return None
+        units.reload(host, unit)
+    invocation = wait(host, unit, spec["ready"], before)
     record.data["stamp"] = {"inputs": digest(wanted), "invocation": invocation}
+    if reloaded(spec):
+        record.data["stamp"]["reload"] = digest(reloaded(spec))
     return why

@@ -16,7 +16,8 @@ def compare(host: Host, spec: dict[str, Any]) -> dict[str, Any]:
     """Everything that differs from the spec. Nothing is touched.
 
     Returns {architecture, changes: [difference], certificates: {name: what is there}, needs: {binaries, images},
-    unit: {living, enabled, why}, bootstraps: [data that does not exist yet]}.
+    unit: {living, enabled, why, reload}, bootstraps: [data that does not exist yet]}. `why` the unit has to be started
+    again, `reload` why it has to read its files again; one of them at most.
     """
     record = Record(host, spec["name"])
     changes = _system_changes(host, spec)
@@ -86,13 +87,26 @@ def inputs(host: Host, spec: dict[str, Any]) -> dict[str, str | None]:
     wanted: dict[str, str | None] = {
         item["dest"]: hashlib.sha256(item["content"].encode()).hexdigest()
         for item in spec["files"]
-        if item.get("restart", True) and not item.get("only_if_missing") and not item.get("after_ready")
+        if read_at_start(item) and not item.get("reload")
     }
     for item in spec["binaries"]:
         wanted[item["dest"]] = binaries.wanted_digest(item, host.architecture)
     for item in spec["certificates"]:
         wanted[item["certificate"]] = files.digest_of(host.path(item["certificate"]))
     return wanted
+
+
+def read_at_start(item: dict[str, Any]) -> bool:
+    return bool(item.get("restart", True) and not item.get("only_if_missing") and not item.get("after_ready"))
+
+
+def reloaded(spec: dict[str, Any]) -> dict[str, str | None]:
+    """{path: digest wanted} of what the unit reads again when it is told to."""
+    return {
+        item["dest"]: hashlib.sha256(item["content"].encode()).hexdigest()
+        for item in spec["files"]
+        if read_at_start(item) and item.get("reload")
+    }
 
 
 def digest(inputs: dict[str, str | None]) -> str | None:
@@ -104,13 +118,29 @@ def digest(inputs: dict[str, str | None]) -> str | None:
 def _unit_state(host: Host, spec: dict[str, Any], record: Record) -> dict[str, Any] | None:
     if not spec["unit"]:
         return None
-    state, wanted = units.show(host, spec["unit"]), inputs(host, spec)
-    read = [host.path(path) for path in wanted]
+    state, stamp = units.show(host, spec["unit"]), record.data.get("stamp", {})
+    wanted = inputs(host, spec)
+    why = units.why_restart(state, stamp, digest(wanted), [host.path(path) for path in wanted])
+    differ = any(files.compare_file(host, item) for item in spec["files"] if item.get("reload"))
     return {
         "living": units.living(state),
         "enabled": state.get("UnitFileState") == "enabled",
-        "why": units.why_restart(state, record.data.get("stamp", {}), digest(wanted), read),
+        "why": why,
+        "reload": None if why else why_reload(host, spec, state, stamp, differ),
     }
+
+
+def why_reload(
+    host: Host, spec: dict[str, Any], state: dict[str, str], stamp: dict[str, Any], differ: bool
+) -> str | None:
+    """Why a unit that runs has to read its files again; `differ`: one of them is not as wanted, or was not until now.
+
+    A file changed and read by hand counts too: the unit's invocation does not tell of that.
+    """
+    wanted = reloaded(spec)
+    if wanted and (differ or stamp.get("reload") != digest(wanted)):
+        return "what it reads has changed"
+    return units.why_since_start(state, stamp, [host.path(path) for path in wanted])
 
 
 def paths(spec: dict[str, Any]) -> list[str]:

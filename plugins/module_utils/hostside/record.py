@@ -8,7 +8,8 @@
     sysctls      {name: value before us}
     user         the system user we made, or null
     unit         its systemd unit, or null
-    stamp        {inputs: digest of what the unit was started from, invocation: systemd's id of that start}
+    stamp        {inputs: digest of what the unit was started from, invocation: systemd's id of that start,
+                 reload: digest of what it reads when it is told to}
     versions     {program: version}
 """
 

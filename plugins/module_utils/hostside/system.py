@@ -48,6 +48,12 @@ def install_packages(host: Host, names: list[str]) -> None:
         host.run(command, timeout=900, environment=quiet)
 
 
+def disable_services(host: Host, packages: list[str]) -> None:
+    """Packages are wanted for their programs: a service of the same name that came along and was started is not."""
+    for name in packages:
+        host.run(["systemctl", "disable", "--now", "--quiet", f"{name}.service"], check=False)
+
+
 def missing_modules(host: Host, wanted: list[str]) -> list[str]:
     """Those neither loaded nor built into the kernel. One that is built in has a folder only if it has parameters."""
     absent = [name for name in wanted if not os.path.isdir(host.path(f"/sys/module/{name.replace('-', '_')}"))]

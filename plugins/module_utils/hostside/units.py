@@ -47,6 +47,11 @@ def why_restart(state: dict[str, str], stamp: dict[str, Any], inputs: str | None
         return "it is not running" if state.get("LoadState") == "loaded" else "it is new"
     if inputs is None or stamp.get("inputs") != inputs:
         return "what it reads has changed"
+    return why_since_start(state, stamp, paths)
+
+
+def why_since_start(state: dict[str, str], stamp: dict[str, Any], paths: Iterable[str]) -> str | None:
+    """Which of the paths a unit that was started by someone else since has not read as it is now."""
     if stamp.get("invocation") == state.get("InvocationID"):
         return None
     start = started_at(state)
@@ -60,6 +65,12 @@ def start(host: Host, unit: str, *, restart: bool) -> None:
     """Begin to start or restart: members of one cluster may need each other to become ready, so nothing waits here."""
     host.run(["systemctl", "reset-failed", unit], check=False)
     host.run(["systemctl", "--no-block", "restart" if restart else "start", unit])
+
+
+def reload(host: Host, unit: str) -> None:
+    """Have it read its files again; it goes on from what it had where it refuses them."""
+    if host.run(["systemctl", "reload", unit], check=False).returncode != 0:
+        raise failure(host, unit, "did not take its changed files, and goes on as before")
 
 
 def enable(host: Host, unit: str) -> None:
