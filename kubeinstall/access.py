@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import base64
+import http.client
 import os
+import ssl
 import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import yaml
 
@@ -19,7 +24,10 @@ if TYPE_CHECKING:
     from kubeinstall.cluster import Cluster
     from kubeinstall.components import Progress
 
-__all__ = ["OPERATOR", "kubeconfig", "kubectl", "write_private"]
+__all__ = ["OPERATOR", "kubeconfig", "kubectl", "server_of", "write_private"]
+
+# How long an API server has to say that it is ready, before the next one is asked.
+SECONDS = 2
 
 # The group is bound to cluster-admin by the cluster's own roles: unlike system:masters it can be taken away again.
 OPERATOR = CertificateRequest(
@@ -35,6 +43,7 @@ OPERATOR = CertificateRequest(
 def kubeconfig(cluster: Cluster) -> Path:
     """The operator's kubeconfig in the cluster's state directory, 0600; made, or made anew when it no longer does.
 
+    Where there are several API servers it names one that answers: the one that it named before, while that does.
     Raises KubeinstallError while the cluster has not been formed, PKIError when the authority's key is needed and away.
     """
     pki = PKI(cluster.pki_directory)
@@ -46,10 +55,19 @@ def kubeconfig(cluster: Cluster) -> Path:
         )
     path = cluster.state_directory / "kubeconfig"
     authority = pki.read("kubernetes/ca.crt")
-    if not _does(path, pki, authority, cluster.api_server):
-        certificate, key = pki.issue(OPERATOR)
-        write_private(path, _render(cluster.name, cluster.api_server, authority, certificate, key))
+    before = _read(path, pki, authority)
+    # Whatever was named before and is none of the cluster's any more goes, and its certificate with it.
+    kept = before if before and before.server in cluster.api_servers else None
+    server = _answering(cluster.api_servers, authority, kept.server if kept else "")
+    if kept is None or kept.server != server:
+        certificate, key = (kept.certificate, kept.key) if kept else pki.issue(OPERATOR)
+        write_private(path, _render(cluster.name, server, authority, certificate, key))
     return path
+
+
+def server_of(config: Path) -> str:
+    """The URL that a kubeconfig of ours names."""
+    return str(yaml.safe_load(config.read_text(encoding="utf-8"))["clusters"][0]["cluster"]["server"])
 
 
 def kubectl(cluster: Cluster, progress: Progress | None = None) -> Path:
@@ -78,17 +96,48 @@ def write_private(path: Path, text: str) -> None:
         raise KubeinstallError(what, where=str(path), remedy="name a file in a folder you may write to") from error
 
 
-def _does(path: Path, pki: PKI, authority: str, server: str) -> bool:
-    """Whether the kubeconfig there is of this authority, for this server, and its certificate good for a while yet."""
+@dataclass(frozen=True)
+class _Access:
+    """What a kubeconfig says: the API's URL, and the operator's certificate and key in PEM."""
+
+    server: str
+    certificate: str
+    key: str
+
+
+def _read(path: Path, pki: PKI, authority: str) -> _Access | None:
+    """The kubeconfig there, if it is of this authority and its certificate good for a while yet."""
     try:
         config = yaml.safe_load(path.read_text(encoding="utf-8"))
         target, user = config["clusters"][0]["cluster"], config["users"][0]["user"]
-        certificate = base64.b64decode(user["client-certificate-data"]).decode()
+        pair = [base64.b64decode(user[f"client-{part}-data"]).decode() for part in ("certificate", "key")]
+        found = _Access(str(target["server"]), *pair)
     except (OSError, ValueError, TypeError, LookupError, yaml.YAMLError):
+        return None
+    if target.get("certificate-authority-data") != _encoded(authority) or pki.problems(found.certificate, OPERATOR):
+        return None
+    return found
+
+
+def _answering(servers: Sequence[str], authority: str, first: str) -> str:
+    """One that is ready, `first` if it is. Where none is, the caller's own try says why."""
+    ordered = sorted(servers, key=lambda server: server != first)
+    if len(ordered) == 1:
+        return ordered[0]
+    context = ssl.create_default_context(cadata=authority)
+    return next((server for server in ordered if _ready(server, context)), ordered[0])
+
+
+def _ready(server: str, context: ssl.SSLContext) -> bool:
+    url = urlsplit(server)
+    connection = http.client.HTTPSConnection(url.netloc, timeout=SECONDS, context=context)
+    try:
+        connection.request("GET", "/readyz")
+        return connection.getresponse().status == http.HTTPStatus.OK
+    except (OSError, http.client.HTTPException):
         return False
-    if target.get("server") != server or target.get("certificate-authority-data") != _encoded(authority):
-        return False
-    return not pki.problems(certificate, OPERATOR)
+    finally:
+        connection.close()
 
 
 def _render(name: str, server: str, authority: str, certificate: str, key: str) -> str:

@@ -148,8 +148,9 @@ def kubeconfig(
     from kubeinstall import access
 
     cluster = load_cluster(inventory)
-    access.write_private(out, access.kubeconfig(cluster).read_text(encoding="utf-8"))
-    typer.echo(f"{out} reaches the cluster {cluster.name} at {cluster.api_server}")
+    made = access.kubeconfig(cluster)
+    access.write_private(out, made.read_text(encoding="utf-8"))
+    typer.echo(f"{out} reaches the cluster {cluster.name} at {access.server_of(made)}")
 
 
 @app.command(

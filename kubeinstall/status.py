@@ -22,7 +22,8 @@ __all__ = ["Status", "as_json", "ask", "judge", "services", "show"]
 
 TASK = "Ask the host of its components, a control plane also of the nodes"
 # The services that a host of each group runs, in the order in which they depend on each other.
-_NODE = ("container-engine", "kubelet", "kube-proxy", "flannel")
+_BALANCER = "api-balancer"
+_NODE = ("container-engine", _BALANCER, "kubelet", "kube-proxy", "flannel")
 _SERVICES: Mapping[str, tuple[str, ...]] = {
     "etcd": ("etcd",),
     "control_plane": ("kube-apiserver", "kube-controller-manager", "kube-scheduler", *_NODE),
@@ -34,9 +35,11 @@ _COLUMNS = tuple(dict.fromkeys(name for group in ("etcd", "control_plane", "node
 @dataclass(frozen=True)
 class Status:
     """What was found. `hosts` holds each host's components by name (None for a host that did not answer), `nodes` the
-    API's table by node name, and `problems` a sentence for all that is not as it should be."""
+    API's table by node name, and `problems` a sentence for all that is not as it should be. `services` are those that
+    each host should run."""
 
     cluster: str
+    services: Mapping[str, tuple[str, ...]]
     hosts: Mapping[str, Mapping[str, Mapping[str, Any]] | None]
     nodes: Mapping[str, Mapping[str, str]]
     problems: tuple[str, ...]
@@ -47,11 +50,12 @@ def ask(cluster: Cluster, on_event: Callable[[Event], None] | None = None) -> St
     result = runs.run([playbook("status")], cluster.inventory, on_event=on_event)
     if result.status == "interrupted" or not result.stats:
         raise RunError("the hosts were not asked", remedy="\n".join(one.message for one in result.failures))
-    return judge(cluster.name, cluster.hosts, result)
+    return judge(cluster.name, cluster.hosts, result, cluster.api_balancer)
 
 
-def judge(name: str, hosts: Sequence[Host], result: RunResult) -> Status:
-    """What the hosts' answers mean."""
+def judge(name: str, hosts: Sequence[Host], result: RunResult, balancer: str = "none") -> Status:
+    """What the hosts' answers mean; `balancer` is how they reach the API."""
+    wanted = {host.name: services(host, balancer) for host in hosts}
     answers = result.returned(TASK)
     found: dict[str, Mapping[str, Mapping[str, Any]] | None] = {
         host.name: {one["name"]: one for one in answers[host.name]["components"]} if host.name in answers else None
@@ -63,32 +67,36 @@ def judge(name: str, hosts: Sequence[Host], result: RunResult) -> Status:
     if answers and not any(found.values()):
         problems.append("no host has a component of ours: the cluster is not installed yet")
     else:
-        problems += [problem for host in hosts for problem in _host_problems(host, found[host.name])]
+        problems += [
+            problem for host in hosts for problem in _host_problems(host.name, wanted[host.name], found[host.name])
+        ]
         problems += [f"{host}: {answer['api']}" for host, answer in answers.items() if answer["api"]]
         if tables:
             problems += _node_problems(hosts, nodes)
-    return Status(name, found, nodes, tuple(problems))
+    return Status(name, wanted, found, nodes, tuple(problems))
 
 
-def services(host: Host) -> tuple[str, ...]:
-    """The services that this host should run."""
+def services(host: Host, balancer: str = "none") -> tuple[str, ...]:
+    """The services that this host should run, in a cluster whose hosts reach the API so."""
     wanted = {name for group in host.groups for name in _SERVICES.get(group, ())}
-    return tuple(name for name in _COLUMNS if name in wanted)
+    return tuple(name for name in _COLUMNS if name in wanted and (name != _BALANCER or balancer == "local"))
 
 
-def _host_problems(host: Host, components: Mapping[str, Mapping[str, Any]] | None) -> Iterator[str]:
+def _host_problems(
+    host: str, wanted: Sequence[str], components: Mapping[str, Mapping[str, Any]] | None
+) -> Iterator[str]:
     if components is None:
         return
-    for name in services(host):
+    for name in wanted:
         one = components.get(name)
         if one is None:
-            yield f"{host.name}: {name} is not installed"
+            yield f"{host}: {name} is not installed"
         elif one["problem"]:
-            yield f"{host.name}: {one['problem']}"
+            yield f"{host}: {one['problem']}"
         elif one["state"] != "active":
-            yield f"{host.name}: {one['unit']} is {one['state'] or 'not there'} (see journalctl -u {one['unit']} there)"
+            yield f"{host}: {one['unit']} is {one['state'] or 'not there'} (see journalctl -u {one['unit']} there)"
         elif not one["enabled"]:
-            yield f"{host.name}: {one['unit']} is not enabled: it will not come back after a reboot"
+            yield f"{host}: {one['unit']} is not enabled: it will not come back after a reboot"
 
 
 def _node_problems(hosts: Sequence[Host], nodes: Mapping[str, Mapping[str, str]]) -> Iterator[str]:
@@ -127,7 +135,7 @@ def show(console: Console, status: Status, hosts: Sequence[Host]) -> None:
             table.add_row(Text(host.name, "bold"), Text("no answer", "red"))
             continue
         state = Text(node["Status"], "green" if _ready(node) else "red") if node else Text("-", "dim")
-        cells = (_cell(name, components.get(name)) for name in services(host))
+        cells = (_cell(name, components.get(name)) for name in status.services[host.name])
         table.add_row(Text(host.name, "bold"), state, Text(", ").join(cells))
     console.print(table, soft_wrap=not console.is_terminal)
     for problem in status.problems:

@@ -10,6 +10,7 @@ from ipaddress import IPv4Interface
 from pathlib import Path
 from typing import Any
 
+from kubeinstall.cluster.balancer import BALANCER_PORT, LOCAL
 from kubeinstall.cluster.hosts import node_address
 from kubeinstall.cluster.inputs import CONTROL_PLANE, ETCD, NODE, Findings, HostInput, Inputs
 from kubeinstall.cluster.known import Known
@@ -108,6 +109,8 @@ class _Check:
         if self.host in self.inputs.members(CONTROL_PLANE, NODE):
             groups.add(NODE)
         wanted = {port: whose for group in groups for port, whose in PORTS[group].items()}
+        if self.inputs.cluster("cluster_api_balancer") != LOCAL:
+            wanted.pop(BALANCER_PORT, None)
         for taken in self.facts.ports:
             if taken.ours or taken.port not in wanted:
                 continue

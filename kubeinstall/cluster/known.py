@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
+from kubeinstall.cluster.balancer import BALANCERS
 from kubeinstall.components.catalogue import Catalogue
 from kubeinstall.paths import collection_root
 
@@ -71,6 +72,8 @@ NODE_INPUTS = {
         },
     ),
 }
+# Of variables of the cluster, which have no specification but their default.
+CHOICES = {"cluster_api_balancer": BALANCERS}
 TYPES = {bool: "bool", int: "int", str: "str", list: "list", dict: "dict"}
 
 
@@ -80,7 +83,9 @@ def known_inputs(root: Path | None = None) -> Known:
     root = root or collection_root()
     wiring = _yaml(root / "playbooks" / "vars" / "cluster.yml")
     inputs = {
-        f"cluster_{name}": Input(type=TYPES.get(type(default), "raw"), default=default)
+        f"cluster_{name}": Input(
+            type=TYPES.get(type(default), "raw"), choices=CHOICES.get(f"cluster_{name}", ()), default=default
+        )
         for name, default in wiring.pop("cluster_defaults", {}).items()
     }
     inputs |= NODE_INPUTS

@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from kubeinstall.cluster.balancer import API_PORT, check_balancer
 from kubeinstall.cluster.facts import check_facts
 from kubeinstall.cluster.files import check_checkout, check_manifests
 from kubeinstall.cluster.hosts import check_hosts, node_address, taints
@@ -59,6 +60,7 @@ class Cluster(BaseModel):
     kubernetes_version: str
     pod_network: IPv4Network
     service_network: IPv4Network
+    api_balancer: str
     api_server: str
     pki_directory: Path
     state_directory: Path
@@ -99,6 +101,7 @@ class Cluster(BaseModel):
         check_variables(inputs, known, errors, warnings)
         check_hosts(inputs, _formed(inputs, errors), errors, warnings)
         check_networks(inputs, errors, warnings)
+        check_balancer(inputs, errors)
         check_manifests(inputs, errors)
         check_checkout(warnings)
         check_facts(inputs, known, reports, errors)
@@ -115,6 +118,7 @@ class Cluster(BaseModel):
             kubernetes_version=str(inputs.cluster("cluster_kubernetes_version")),
             pod_network=IPv4Network(inputs.cluster("cluster_pod_network")),
             service_network=IPv4Network(inputs.cluster("cluster_service_network")),
+            api_balancer=inputs.cluster("cluster_api_balancer"),
             api_server=inputs.cluster("cluster_api_server"),
             pki_directory=Path(inputs.cluster("cluster_pki_directory")),
             state_directory=inputs.directory / ".kubeinstall",
@@ -146,6 +150,14 @@ class Cluster(BaseModel):
     def nodes(self) -> tuple[Host, ...]:
         """All that run pods: the control planes, then the nodes."""
         return self.control_plane + tuple(host for host in self._in(NODE) if CONTROL_PLANE not in host.groups)
+
+    @property
+    def api_servers(self) -> tuple[str, ...]:
+        """URLs by which a user reaches the API, the first choice first: the control planes' own, or what stands before
+        them.
+        """
+        own = tuple(f"https://{host.address}:{API_PORT}" for host in self.control_plane)
+        return tuple(dict.fromkeys((self.api_server, *own))) if self.api_server in own else (self.api_server,)
 
     def _in(self, group: str) -> tuple[Host, ...]:
         return tuple(host for host in self.hosts if group in host.groups)

@@ -25,6 +25,7 @@ PORTS: Mapping[str, Mapping[int, tuple[str, bool]]] = {
         10250: ("kubelet", False),
         10256: ("kube-proxy", False),
         10264: ("flanneld", True),
+        7443: ("api-balancer", True),
     },
 }
 PROGRAMS = ("apt-get", "dnf", "iptables", "nft")

@@ -17,6 +17,7 @@ ROLES = [
     "kube_apiserver",
     "kube_controller_manager",
     "kube_scheduler",
+    "api_balancer",
     "kubelet",
     "kube_proxy",
     "flannel",
