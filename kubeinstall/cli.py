@@ -79,7 +79,7 @@ def validate(inventory: InventoryPath = DEFAULT_INVENTORY) -> None:
     typer.echo(
         f"{inventory} is right: the cluster {cluster.name} with {_count(len(cluster.hosts), 'host')} "
         f"({_count(len(cluster.control_plane), 'control plane')}, {_count(len(cluster.etcd), 'etcd member')}), "
-        f"Kubernetes {cluster.kubernetes_version}, API at {cluster.api_server}"
+        f"Kubernetes {cluster.kubernetes_version}, API at {', '.join(cluster.api_servers)}"
     )
 
 

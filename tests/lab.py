@@ -18,7 +18,7 @@ from testinfra.host import Host
 
 from kubeinstall.lab.example_images import example_images
 
-__all__ = ["BIN", "SNAPSHOT", "Lab", "check_converge", "eventually", "load_images", "recap"]
+__all__ = ["BIN", "SNAPSHOT", "Lab", "check_converge", "converge", "eventually", "load_images", "recap"]
 
 T = TypeVar("T")
 
@@ -128,12 +128,12 @@ def load_images(lab: Lab, *references: str) -> None:
     assert done.returncode == 0, f"the images could not be loaded: {done.stdout}"
 
 
-def check_converge(lab: Lab) -> dict[str, int]:
-    """The changes that a scenario's converge.yml foresees in check mode, by host."""
+def converge(lab: Lab, *arguments: str) -> str:
+    """What ansible-playbook prints of a scenario's converge.yml, run with more arguments than molecule gives it."""
     # The scenario's own variables come first, as molecule gives them.
     own = Path(os.environ["MOLECULE_INVENTORY_FILE"]).parent
     done = subprocess.run(
-        [BIN / "ansible-playbook", "-i", own, "-i", lab.inventory, "--check", "--diff", "converge.yml"],
+        [BIN / "ansible-playbook", "-i", own, "-i", lab.inventory, "converge.yml", *arguments],
         cwd=os.environ["MOLECULE_SCENARIO_DIRECTORY"],
         env={**os.environ, "ANSIBLE_FORCE_COLOR": "0"},
         stdout=subprocess.PIPE,
@@ -142,4 +142,10 @@ def check_converge(lab: Lab) -> dict[str, int]:
         check=False,
     )
     assert done.returncode == 0, done.stdout
-    return {host: counts["changed"] for host, counts in recap(done.stdout).items()}
+    return done.stdout
+
+
+def check_converge(lab: Lab) -> dict[str, int]:
+    """The changes that a scenario's converge.yml foresees in check mode, by host."""
+    found = recap(converge(lab, "--check", "--diff"))
+    return {host: counts["changed"] for host, counts in found.items()}
