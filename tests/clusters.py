@@ -101,6 +101,7 @@ class Cluster:
             units += ["kube-apiserver", "kube-controller-manager", "kube-scheduler"]
         if name in self.control_plane or name in self.nodes:
             units += ["containerd", "kubelet", "kube-proxy", "flanneld"]
+            units += ["api-balancer"] if len(self.control_plane) > 1 else []
         return units
 
 
