@@ -21,13 +21,14 @@ UNIT = "demo.service"
 SYSTEMCTL = """\
 #!/bin/sh
 cd "$(dirname "$0")"
-for word; do case $word in show|enable|start|restart|reload) verb=$word;; esac; done
+for word; do case $word in show|disable|start|restart|reload) verb=$word;; esac; done
 case $verb in
 start|restart)
     echo x >>invocations
     echo active >active
     python3 -c 'import time; print(time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000)' >started;;
 reload) [ ! -e refuse ] || exit 1;;
+disable) verb=$*;;
 show)
     echo LoadState=loaded
     echo ActiveState=$(cat active 2>/dev/null || echo inactive)
