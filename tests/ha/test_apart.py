@@ -43,6 +43,6 @@ def test_a_member_whose_host_loses_its_power(apart: Cluster) -> None:
             labs.start(name)
         eventually(lambda: apart.host(name).service("etcd").is_running, what=f"etcd runs on {name} again")
         apart.kubectl("delete", "configmap", "meanwhile")
-    assert seen.api.longest_gap < 10, seen.api
-    assert seen.service.failures == 0, seen.service
+    assert seen.api.longest_gap < 10, f"{seen.api}"
+    assert seen.service.failures == 0, f"{seen.service}"
     whole(apart)

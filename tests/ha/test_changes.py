@@ -22,8 +22,8 @@ def test_another_argument_of_the_api_servers(cluster: Cluster) -> None:
         cluster.playbook("kube_apiserver", *variables(kube_apiserver_extra_arguments={"v": "1"}))
         assert runs_with(cluster, "kube-apiserver", "--v=1") == cluster.control_plane
         cluster.playbook("kube_apiserver")
-    assert seen.api.failures == 0, seen.api
-    assert seen.service.failures == 0, seen.service
+    assert seen.api.failures == 0, f"{seen.api}"
+    assert seen.service.failures == 0, f"{seen.service}"
     whole(cluster)
 
 
@@ -32,8 +32,8 @@ def test_another_argument_of_etcd(cluster: Cluster) -> None:
         cluster.playbook("etcd", *variables(etcd_extra_arguments={"max-txn-ops": "129"}))
         assert runs_with(cluster, "etcd", "--max-txn-ops=129") == cluster.etcd
         cluster.playbook("etcd")
-    assert seen.api.failures == 0, seen.api
-    assert seen.service.failures == 0, seen.service
+    assert seen.api.failures == 0, f"{seen.api}"
+    assert seen.service.failures == 0, f"{seen.service}"
     whole(cluster)
 
 
@@ -54,8 +54,8 @@ def test_another_argument_of_the_container_engines_and_kubelets(cluster: Cluster
         cluster.playbook("container_engine")
         cluster.playbook("kubelet")
         assert pods() == before
-    assert seen.api.failures == 0, seen.api
-    assert seen.service.failures == 0, seen.service
+    assert seen.api.failures == 0, f"{seen.api}"
+    assert seen.service.failures == 0, f"{seen.service}"
     whole(cluster)
 
 
@@ -78,6 +78,6 @@ def test_a_wrong_argument_goes_no_further_than_the_first_api_server(cluster: Clu
     assert len(stopped) == 1
     assert f"was not restarted: {stopped[0]} failed before it" in said
     assert changed == {f"{stopped[0]}/kube-apiserver.service"}
-    assert seen.api.failures == 0, seen.api
-    assert seen.service.failures == 0, seen.service
+    assert seen.api.failures == 0, f"{seen.api}"
+    assert seen.service.failures == 0, f"{seen.service}"
     whole(cluster)

@@ -34,6 +34,6 @@ def test_a_host_that_loses_its_power(cluster: Cluster, which: str) -> None:
             lambda: all(cluster.host(name).service(unit).is_running for unit in cluster.units(name)),
             what=f"all services of {name} run",
         )
-    assert seen.api.longest_gap < 10, seen.api
-    assert seen.service.longest_gap < 10, seen.service
+    assert seen.api.longest_gap < 10, f"{seen.api}"
+    assert seen.service.longest_gap < 10, f"{seen.service}"
     whole(cluster)
