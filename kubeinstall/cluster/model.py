@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from ipaddress import IPv4Network
 from pathlib import Path
 from types import MappingProxyType
@@ -16,6 +16,7 @@ from kubeinstall.cluster.files import check_checkout, check_manifests
 from kubeinstall.cluster.hosts import check_hosts, node_address, taints
 from kubeinstall.cluster.inputs import CONTROL_PLANE, ETCD, NODE, Findings, Inputs
 from kubeinstall.cluster.known import Known, known_inputs
+from kubeinstall.cluster.membership import Knowledge, check_membership
 from kubeinstall.cluster.networks import check_networks
 from kubeinstall.cluster.reports import Report
 from kubeinstall.cluster.variables import check_variables
@@ -50,7 +51,10 @@ class Host(BaseModel):
 
 
 class Cluster(BaseModel):
-    """A cluster that can be built. `warnings` are what is odd about it; `inventory` is the inventory's directory."""
+    """A cluster that can be built. `warnings` are what is odd about it; `inventory` is the inventory's directory.
+
+    `welcomed` are the marks of hosts that were taken out once and come back on purpose.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -66,6 +70,7 @@ class Cluster(BaseModel):
     state_directory: Path
     hosts: tuple[Host, ...]
     warnings: tuple[Problem, ...] = ()
+    welcomed: tuple[str, ...] = ()
 
     @classmethod
     def load(cls, inventory: Path | str) -> Cluster:
@@ -82,18 +87,28 @@ class Cluster(BaseModel):
         hostvars: Mapping[str, Mapping[str, Any]],
         directory: Path,
         reports: Mapping[str, Report] | None = None,
+        knowledge: Knowledge | None = None,
+        welcome: Collection[str] = (),
     ) -> Cluster:
         """From variables that are at hand, by host, as `inventory.host_variables` makes them.
 
-        `directory` is the inventory's; `reports` is what hosts said of themselves, judged with the rest.
+        `directory` is the inventory's; `reports` is what hosts said of themselves and `knowledge` what the living
+        cluster says of its hosts, judged with the rest. The `welcome` hosts may come back after they were taken out.
         """
         from kubeinstall.cluster.inventory import gather
 
         known = known_inputs()
-        return cls.from_inputs(gather(groups, hostvars, known, directory), known, reports or {})
+        return cls.from_inputs(gather(groups, hostvars, known, directory), known, reports or {}, knowledge, welcome)
 
     @classmethod
-    def from_inputs(cls, inputs: Inputs, known: Known, reports: Mapping[str, Report] = MappingProxyType({})) -> Cluster:
+    def from_inputs(
+        cls,
+        inputs: Inputs,
+        known: Known,
+        reports: Mapping[str, Report] = MappingProxyType({}),
+        knowledge: Knowledge | None = None,
+        welcome: Collection[str] = (),
+    ) -> Cluster:
         """Judges what was read. Raises InputError with every problem there is."""
         errors, warnings = Findings(inputs), Findings(inputs)
         for said in inputs.said:
@@ -105,12 +120,13 @@ class Cluster(BaseModel):
         check_manifests(inputs, errors)
         check_checkout(warnings)
         check_facts(inputs, known, reports, errors)
+        welcomed = check_membership(inputs, knowledge or Knowledge(), reports, welcome, errors)
         if problems := errors.problems():
             raise InputError(_headline(problems), problems=problems)
-        return cls._of(inputs, warnings.problems())
+        return cls._of(inputs, warnings.problems(), welcomed)
 
     @classmethod
-    def _of(cls, inputs: Inputs, warnings: tuple[Problem, ...]) -> Cluster:
+    def _of(cls, inputs: Inputs, warnings: tuple[Problem, ...], welcomed: tuple[str, ...]) -> Cluster:
         return cls(
             inventory=inputs.directory,
             name=inputs.cluster("cluster_name"),
@@ -136,6 +152,7 @@ class Cluster(BaseModel):
                 for host in inputs.hosts
             ),
             warnings=warnings,
+            welcomed=welcomed,
         )
 
     @property

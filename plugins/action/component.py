@@ -56,7 +56,8 @@ class ActionModule(ActionBase):
         self._spec = build(self, self._task_vars, self._args, self._shared)
         found = self._call("compare")
         self._refuse_another_cluster(found)
-        self._refuse_second_bootstrap(found)
+        if self._without_data(found):
+            return {"changed": False, "changes": [], "joins": True}
         renew = self._certificates_to_renew(found)
         changes = [*found["changes"], *renew.values()]
         restart = self._restart(found, bool(renew))
@@ -82,14 +83,18 @@ class ActionModule(ActionBase):
                 " authority was made. Restore the PKI directory, or reset the host if it is to leave its cluster."
             )
 
-    def _refuse_second_bootstrap(self, found: Result) -> None:
+    def _without_data(self, found: Result) -> bool:
+        """Whether the host has no data of a cluster that was formed, and is to be left as it is for now."""
         formed = self._pki.formed if self._pki else None
-        if formed and found["bootstraps"]:
+        if not formed or not found["bootstraps"]:
+            return False
+        if self._args["without_data"] == "refuse":
             raise AnsibleActionFail(
                 f"{found['bootstraps'][0]} is not on this host, though the cluster was formed ({formed.get('at')}):"
                 f" {self._args['name']} without its data would begin a second, empty cluster. Nothing was changed."
                 " Bring the data back, or reset the hosts to begin anew."
             )
+        return bool(self._args["without_data"] == "leave")
 
     def _certificates_to_renew(self, found: Result) -> dict[str, Result]:
         """{name: why, as a difference} of the certificates that don't do."""

@@ -19,9 +19,12 @@ class ActionModule(ActionBase):
         result: dict[str, Any] = super().run(tmp, task_vars)
         component = {"name": {"type": "str", "required": True}, "remove": STRINGS, "remove_links": STRINGS}
         _, arguments = self.validate_argument_spec(
-            argument_spec={"components": {"type": "list", "elements": "dict", "required": True, "options": component}}
+            argument_spec={
+                "components": {"type": "list", "elements": "dict", "required": True, "options": component},
+                "alone": {"type": "bool", "default": False},
+            }
         )
-        spec = {"check": self._task.check_mode, "components": arguments["components"]}
+        spec = {"check": self._task.check_mode, **arguments}
         answer = call(self, task_vars or {}, "reset", spec)
         text = "".join(f"{what}\n" for what in answer["removed"])
         result |= answer | {"changed": bool(text), "diff": [{"before": text, "after": ""}] if text else []}

@@ -10,8 +10,12 @@ from ansible.plugins.action import ActionBase
 
 from kubeinstall.cluster import Cluster
 from kubeinstall.cluster.inventory import host_variables
+from kubeinstall.cluster.membership import Knowledge
 from kubeinstall.cluster.reports import Facts, Report
 from kubeinstall.errors import InputError
+from kubeinstall.membership import check_change
+
+STRINGS = {"type": "list", "elements": "str"}
 
 
 class ActionModule(ActionBase):
@@ -22,19 +26,43 @@ class ActionModule(ActionBase):
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         result: dict[str, Any] = super().run(tmp, task_vars)
-        _, arguments = self.validate_argument_spec(argument_spec={"reports": {"type": "str"}})
+        _, arguments = self.validate_argument_spec(
+            argument_spec={
+                "reports": {"type": "str"},
+                "knowledge": {"type": "dict", "default": {}},
+                "welcome": STRINGS | {"default": []},
+                "change": {
+                    "type": "dict",
+                    "options": {
+                        "verb": {"type": "str", "required": True, "choices": ["remove", "replace"]},
+                        "kind": {"type": "str", "required": True, "choices": ["node", "control_plane", "etcd"]},
+                        "hosts": STRINGS | {"required": True},
+                    },
+                },
+            }
+        )
         variables = task_vars or {}
         # Of all hosts, also under --limit: a cluster is right or wrong as a whole.
         hostvars = host_variables(variables["hostvars"], variables["groups"], self._loader)
         variable = arguments["reports"]
         reports = {name: _report(host[variable]) for name, host in hostvars.items() if variable in host}
         try:
-            cluster = Cluster.from_hostvars(variables["groups"], hostvars, Path(variables["inventory_dir"]), reports)
+            cluster = Cluster.from_hostvars(
+                variables["groups"],
+                hostvars,
+                Path(variables["inventory_dir"]),
+                reports,
+                Knowledge.model_validate({key: arguments["knowledge"].get(key, {}) for key in ("nodes", "marks")}),
+                arguments["welcome"],
+            )
+            if change := arguments["change"]:
+                check_change(cluster, change["verb"], change["kind"], change["hosts"])
         except InputError as error:
             return result | {"failed": True, "msg": str(error)}
         asked = f", {len(reports)} asked" if reports else ""
         return result | {
             "msg": f"{len(cluster.hosts)} hosts{asked}, Kubernetes {cluster.kubernetes_version}: nothing is in the way",
+            "welcomed": list(cluster.welcomed),
             "warnings": [str(warning) for warning in cluster.warnings],
         }
 

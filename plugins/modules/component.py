@@ -120,6 +120,14 @@ options:
   at_once:
     description: How many hosts may restart it at the same time; by default the variable C(kubeinstall_restarts_at_once), else one.
     type: int
+  without_data:
+    description:
+      - What to do on a host that lacks what O(files[].only_if_missing) names, once the cluster was formed.
+      - C(refuse) fails, for it would begin a second cluster. C(leave) touches nothing, and returns RV(joins). C(join) goes on, for
+        the files say how it joins the others.
+    type: str
+    choices: [refuse, leave, join]
+    default: refuse
   pki_directory: {description: "Where the authorities are, on the controller; by default the variable C(kubeinstall_pki_directory).", type: str}
 attributes:
   check_mode: {description: Exact., support: full}
@@ -138,4 +146,5 @@ EXAMPLES = r"""
 
 RETURN = r"""
 changes: {description: One sentence for each difference., type: list, returned: always}
+joins: {description: True where a host without data was left as it is., type: bool, returned: when it was}
 """

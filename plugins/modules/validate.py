@@ -15,6 +15,22 @@ options:
       - Name of the variable in which each host has what M(kubeinstall.cluster.preflight) returned. Without it, or where a
         host has none, the inventory alone is judged.
     type: str
+  knowledge:
+    description: What M(kubeinstall.cluster.membership) was told by the living cluster of its nodes and of those taken out.
+    type: dict
+    default: {}
+  welcome:
+    description: Hosts that come back on purpose after they were taken out.
+    type: list
+    elements: str
+    default: []
+  change:
+    description: A change of membership that is asked for. Refused where its hosts are not what it is about, or none would stay.
+    type: dict
+    suboptions:
+      verb: {description: What is to be done., type: str, required: true, choices: [remove, replace]}
+      kind: {description: As what., type: str, required: true, choices: [node, control_plane, etcd]}
+      hosts: {description: With whom., type: list, elements: str, required: true}
 """
 
 EXAMPLES = r"""
@@ -26,4 +42,5 @@ EXAMPLES = r"""
 
 RETURN = r"""
 msg: {description: "Everything that is wrong, one line for each; or in short what was looked at.", type: str, returned: always}
+welcomed: {description: "The marks of the welcome hosts, which are to be forgotten.", type: list, elements: str, returned: success}
 """

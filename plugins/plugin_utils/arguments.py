@@ -95,5 +95,6 @@ ARGUMENTS: dict[str, Any] = {
         "mutually_exclusive": [("etcd_member", "peers")],
     },
     "at_once": {"type": "int"},
+    "without_data": {"type": "str", "choices": ["refuse", "leave", "join"], "default": "refuse"},
     "pki_directory": STRING,
 }

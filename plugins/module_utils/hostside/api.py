@@ -8,7 +8,7 @@ import os
 import ssl
 import time
 import urllib.parse
-from typing import Any, Dict, NamedTuple, Optional
+from typing import Any, Dict, NamedTuple, Optional, Sequence
 
 from .errors import HostError
 
@@ -29,11 +29,11 @@ class UnreachableError(HostError):
 
 
 class RefusedError(Exception):
-    """The API understood and said no: `status` is HTTP's, `message` its own words."""
+    """The API understood and said no: `status` is HTTP's, `message` its own words, `causes` its finer ones if any."""
 
-    def __init__(self, status: int, message: str) -> None:
+    def __init__(self, status: int, message: str, causes: Sequence[str] = ()) -> None:
         super().__init__(message)
-        self.status, self.message = status, message
+        self.status, self.message, self.causes = status, message, tuple(causes)
 
 
 class Resource(NamedTuple):
@@ -94,7 +94,8 @@ class API:
                 message = str(answer.get("message") or f"HTTP status {status}")
                 passes = status in NOT_NOW or (status == 500 and any(words in message for words in LATER))
                 if late or not passes:
-                    raise RefusedError(status, message)
+                    causes = (answer.get("details") or {}).get("causes") or []
+                    raise RefusedError(status, message, [str(one.get("message")) for one in causes])
             except (OSError, http.client.HTTPException) as error:
                 self.close()
                 if isinstance(error, ssl.SSLCertVerificationError):

@@ -30,12 +30,14 @@ def main(spec: dict[str, Any]) -> dict[str, Any]:
     """Remove everything; {removed: [what], kept: [what stays, and why]}. With `check` nothing is touched.
 
     spec: check, root, components [{name, remove: [data], remove_links}], first to last; those that are not on the host
-    are passed over, and recorded ones that are not named go first.
+    are passed over, and recorded ones that are not named go first. With `alone` nothing but the named ones goes.
     """
     host, check = Host(spec.get("root", "/")), bool(spec["check"])
     recorded = sorted(os.path.basename(path)[:-5] for path in glob.glob(host.path(f"{DIRECTORY}/*.json")))
     if not recorded:
         return {"removed": [], "kept": []}
+    if spec.get("alone"):
+        return {"removed": _alone(host, spec, recorded), "kept": []}
     named = [component["name"] for component in spec["components"]]
     components = [{"name": name, "remove": [], "remove_links": []} for name in recorded if name not in named]
     components += [dict(component) for component in spec["components"] if component["name"] in recorded]
@@ -61,6 +63,16 @@ def main(spec: dict[str, Any]) -> dict[str, Any]:
         _remove_empty(host, [path for record in records.values() for path in record.data["directories"]])
         _control_groups(host)
     return {"removed": removed, "kept": kept}
+
+
+def _alone(host: Host, spec: dict[str, Any], recorded: list[str]) -> list[str]:
+    removed: list[str] = []
+    for component in spec["components"]:
+        if component["name"] in recorded:
+            removed += removal.remove(host, {**component, "check": spec["check"]})["removed"]
+    if removed and not spec["check"]:
+        units.daemon_reload(host)
+    return removed
 
 
 def _keep_foreign(host: Host, components: list[dict[str, Any]], records: dict[str, Record], check: bool) -> list[str]:

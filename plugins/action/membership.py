@@ -1,0 +1,75 @@
+"""Asks whom the cluster knows, and takes hosts out of it, on a control plane; see plugins/modules/membership.py."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from ansible.errors import AnsibleConnectionFailure, AnsibleError
+from ansible.plugins.action import ActionBase
+from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.hostcall import call
+
+from kubeinstall.pki import PKI
+
+FOLDER = "/etc/kubernetes/pki"
+ACCESS = {
+    "server": "https://127.0.0.1:6443",
+    "authority": f"{FOLDER}/ca.crt",
+    "certificate": f"{FOLDER}/admin.crt",
+    "key": f"{FOLDER}/admin.key",
+}
+OPERATIONS = {"foreseen": "foresee", "absent": "remove", "marked": "mark", "welcome": "welcome"}
+STRINGS = {"type": "list", "elements": "str", "default": []}
+NOBODY: dict[str, Any] = {"answered": True, "nodes": {}, "marks": {}}
+
+
+class ActionModule(ActionBase):
+    _supports_check_mode = True
+    _supports_async = False
+    TRANSFERS_FILES = False
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        result: dict[str, Any] = super().run(tmp, task_vars)
+        variables = task_vars or {}
+        _, arguments = self.validate_argument_spec(
+            argument_spec={
+                "state": {"type": "str", "choices": ["asked", *OPERATIONS], "required": True},
+                "pki_directory": {"type": "path"},
+                "name": {"type": "str"},
+                "address": {"type": "str"},
+                "kinds": STRINGS | {"choices": ["node", "etcd"]},
+                "marks": STRINGS,
+                "timeout": {"type": "int", "default": 300},
+            },
+            required_if=[
+                ("state", "asked", ("pki_directory",)),
+                ("state", "foreseen", ("name",)),
+                ("state", "absent", ("name", "address")),
+                ("state", "marked", ("name", "address")),
+            ],
+        )
+        spec = ACCESS | {"check": self._task.check_mode, "name": arguments["name"], "seconds": arguments["timeout"]}
+        state = arguments["state"]
+        if state == "asked":
+            return result | self._ask(variables, spec, Path(arguments["pki_directory"]))
+        if state == "welcome":
+            spec["marks"] = arguments["marks"]
+        elif state in ("absent", "marked"):
+            one = {"name": arguments["name"], "address": arguments["address"], "machine_id": ""}
+            kinds = arguments["kinds"] if state == "marked" else ["node"]
+            spec["marks"] = {f"{kind}.{one['name']}": one for kind in kinds}
+        answer = call(self, variables, "membership", spec | {"operation": OPERATIONS[state]})
+        if state == "foreseen":
+            return result | answer
+        text = "".join(f"{change}\n" for change in answer["changes"])
+        diff = [{"before": "", "after": text, "after_header": arguments["name"] or "cluster"}] if text else []
+        return result | answer | {"changed": bool(text), "diff": diff}
+
+    def _ask(self, task_vars: dict[str, Any], spec: dict[str, Any], directory: Path) -> dict[str, Any]:
+        """One that does not answer is no failure: another one is asked. Before the first run there is nobody to ask."""
+        if not PKI(directory).has("formed.json"):
+            return NOBODY
+        try:
+            return {"answered": True, **call(self, task_vars, "membership", spec | {"operation": "ask"})}
+        except (AnsibleConnectionFailure, AnsibleError) as error:
+            return {"answered": False, "problem": str(error)}

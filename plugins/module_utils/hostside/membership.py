@@ -1,0 +1,132 @@
+"""Whom the cluster knows and whom it has let go, asked and changed through the API server of this host.
+
+spec: server, authority, certificate, key (paths on the host), operation, check, seconds, and
+    ask                      {nodes: {name: address}, marks: {mark: {name, machine_id, address, at}}}
+    foresee  name            {there, silent, pods, lost, blocked}: what stands in the way of the node's removal
+    remove   name            {changes, facts}: the node is drained, marked and gone
+    mark     marks: {mark: {name, machine_id, address}}     {changes}: these are not to come back by themselves
+    welcome  marks: [mark]   {changes}: these may
+`changes` are sentences; with `check` nothing is touched. A mark is KIND.NAME, KIND being node or etcd.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import time
+from typing import Any, Dict, List, Optional
+from urllib.parse import quote
+
+from . import drain
+from .api import API, MERGE, Document, RefusedError
+from .errors import HostError
+
+NAMESPACE, MARKS = "kube-system", "kubeinstall-removed"
+PATH = f"/api/v1/namespaces/{NAMESPACE}/configmaps/{MARKS}"
+PATIENCE = 10
+BLOCKED = (
+    "nothing was changed, for {name} can't be emptied: {told}. Let the disruption budget allow it (more pods elsewhere,"
+    " or a smaller minAvailable), then run this again"
+)
+
+
+def main(spec: Dict[str, Any]) -> Dict[str, Any]:
+    # To be asked again elsewhere costs less than to wait here.
+    patience = 2 if spec["operation"] == "ask" else PATIENCE
+    access = {key: spec[key] for key in ("server", "authority", "certificate", "key")}
+    try:
+        with contextlib.closing(API(**access, patience=patience)) as api:
+            return _OPERATIONS[spec["operation"]](api, spec)
+    except RefusedError as refusal:
+        raise HostError(f"the API refuses it: {refusal.message}") from None
+
+
+def ask(api: API, _spec: Dict[str, Any]) -> Dict[str, Any]:
+    nodes = api.request("GET", "/api/v1/nodes")["items"]
+    return {"nodes": {node["metadata"]["name"]: _address(node) for node in nodes}, "marks": marks(api)}
+
+
+def marks(api: API) -> Dict[str, Any]:
+    found = {}
+    for name, text in ((api.get(PATH) or {}).get("data") or {}).items():
+        with contextlib.suppress(ValueError):
+            found[name] = json.loads(text)
+    return found
+
+
+def foresee(api: API, spec: Dict[str, Any]) -> Dict[str, Any]:
+    """Refused here, before anything is touched, where a disruption budget would not let a pod go."""
+    node = api.get(f"/api/v1/nodes/{quote(spec['name'])}")
+    if node is None or drain.silent(node):
+        there = drain.pods(api, spec["name"]) if node else []
+        pods = {"pods": [drain.title(pod) for pod in there], "lost": [], "blocked": []}
+        return {"there": node is not None, "silent": node is not None, **pods}
+    found = drain.foresee(api, spec["name"])
+    if found["blocked"]:
+        raise HostError(BLOCKED.format(name=spec["name"], told="; ".join(found["blocked"])))
+    return {"there": True, "silent": False, **found}
+
+
+def remove(api: API, spec: Dict[str, Any]) -> Dict[str, Any]:
+    name, path = spec["name"], f"/api/v1/nodes/{quote(spec['name'])}"
+    node = api.get(path)
+    changes = []
+    if node is not None:
+        there = drain.pods(api, name)
+        way = "given up, for its kubelet is silent" if drain.silent(node) else "evicted"
+        changes.append(f"drain {name}: {len(there)} pods are {way}")
+        if not spec["check"]:
+            drain.drain(api, name, spec["seconds"])
+    # Before the node is gone: a run that is cut short here is one after which it does not come back by itself.
+    known = {key: value for key, value in _known(node).items() if value}
+    changes += _mark(api, {f"node.{name}": {**spec["marks"][f"node.{name}"], **known}}, check=spec["check"])
+    if node is not None:
+        changes.append(f"delete Node {name}")
+        if not spec["check"]:
+            api.request("DELETE", path)
+    return {"changes": changes}
+
+
+def mark(api: API, spec: Dict[str, Any]) -> Dict[str, Any]:
+    return {"changes": _mark(api, spec["marks"], check=spec["check"])}
+
+
+def _mark(api: API, wanted: Dict[str, Any], *, check: bool) -> List[str]:
+    there = marks(api)
+    new = {name: one for name, one in wanted.items() if name not in there}
+    if new and not check:
+        at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        _write(api, {name: json.dumps({**one, "at": at}, sort_keys=True) for name, one in new.items()})
+    return [f"remember that {one['name']} was removed ({name.partition('.')[0]})" for name, one in new.items()]
+
+
+def welcome(api: API, spec: Dict[str, Any]) -> Dict[str, Any]:
+    there = marks(api)
+    gone = [name for name in spec["marks"] if name in there]
+    if gone and not spec["check"]:
+        api.request("PATCH", PATH, {"data": dict.fromkeys(gone)}, MERGE)
+    return {"changes": [f"forget that {there[name]['name']} was removed" for name in gone]}
+
+
+def _write(api: API, data: Dict[str, str]) -> None:
+    try:
+        api.request("PATCH", PATH, {"data": data}, MERGE)
+    except RefusedError as refusal:
+        if refusal.status != 404:
+            raise
+        body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": MARKS}, "data": data}
+        api.request("POST", PATH.rpartition("/")[0], body)
+
+
+def _known(node: Optional[Document]) -> Dict[str, str]:
+    if node is None:
+        return {}
+    return {"machine_id": node["status"].get("nodeInfo", {}).get("machineID", ""), "address": _address(node)}
+
+
+def _address(node: Document) -> str:
+    addresses = node["status"].get("addresses", [])
+    return next((str(one["address"]) for one in addresses if one["type"] == "InternalIP"), "")
+
+
+_OPERATIONS = {"ask": ask, "foresee": foresee, "remove": remove, "mark": mark, "welcome": welcome}

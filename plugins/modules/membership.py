@@ -1,0 +1,51 @@
+# The task runs in plugins/action/membership.py; this file is its documentation, as for Ansible's own `template`.
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: membership
+short_description: Ask whom the cluster knows, take a node out of it, and remember who was taken out
+description:
+  - Runs on a control plane whose API server answers, by C(delegate_to), and speaks of another host.
+  - Who was taken out is remembered in the cluster, in the ConfigMap C(kubeinstall-removed) of C(kube-system), by name, address and
+    machine-id, so that a host that is still listed does not come back by the next run.
+version_added: 0.1.0
+author: The kubeinstall developers
+options:
+  state:
+    description:
+      - C(asked) tells the nodes and those taken out, and does not fail where no API server answers.
+      - C(foreseen) fails where a disruption budget would not let a pod of the node go; a dry run on the server.
+      - C(absent) drains the node, remembers it, and deletes it. The pods of a node whose kubelet is silent are given up at once.
+      - C(marked) only remembers, C(welcome) forgets.
+    type: str
+    required: true
+    choices: [asked, foreseen, absent, marked, welcome]
+  pki_directory: {description: The cluster's PKI directory; before it was formed there is nobody to ask. Needed to ask., type: path}
+  name: {description: Name of the host., type: str}
+  address: {description: Its node address., type: str}
+  kinds: {description: "As what it is remembered, where C(marked).", type: list, elements: str, choices: [node, etcd], default: []}
+  marks: {description: "What is forgotten, where C(welcome): KIND.NAME.", type: list, elements: str, default: []}
+  timeout: {description: Seconds in which the pods have to be gone., type: int, default: 300}
+attributes:
+  check_mode: {description: Tells what it would do., support: full}
+  diff_mode: {description: Lists the changes., support: full}
+"""
+
+EXAMPLES = r"""
+- name: Take the node out
+  kubeinstall.cluster.membership:
+    state: absent
+    name: node-3
+    address: 192.0.2.23
+  delegate_to: control-1
+"""
+
+RETURN = r"""
+answered: {description: Whether an API server told., type: bool, returned: when asked}
+nodes: {description: "The nodes' addresses, by name.", type: dict, returned: when asked and answered}
+marks: {description: "Who was taken out: name, machine_id, address, at.", type: dict, returned: when asked and answered}
+pods: {description: "Pods that have to go elsewhere, NAMESPACE/NAME.", type: list, elements: str, returned: when foreseen}
+lost: {description: Those of them that nobody makes anew., type: list, elements: str, returned: when foreseen}
+silent: {description: Whether nothing is heard of its kubelet., type: bool, returned: when foreseen}
+changes: {description: One sentence for each change., type: list, elements: str, returned: when something is changed}
+"""
