@@ -23,12 +23,13 @@ class ActionModule(ActionBase):
                 "state": {"type": "str", "choices": ["asked", *OPERATIONS], "required": True},
                 "name": {"type": "str"},
                 "address": {"type": "str"},
+                "endpoints": {"type": "list", "elements": "str", "default": []},
                 "timeout": {"type": "int", "default": 120},
             },
             required_if=[("state", "announced", ("name", "address")), ("state", "absent", ("name", "address"))],
         )
         spec = {"check": self._task.check_mode, "name": arguments["name"], "address": arguments["address"]}
-        spec["seconds"] = arguments["timeout"]
+        spec |= {"seconds": arguments["timeout"], "endpoints": arguments["endpoints"]}
         if arguments["state"] == "asked":
             return result | self._ask(task_vars or {}, spec)
         answer = call(self, task_vars or {}, "etcd_membership", spec | {"operation": OPERATIONS[arguments["state"]]})
@@ -40,6 +41,6 @@ class ActionModule(ActionBase):
     def _ask(self, task_vars: dict[str, Any], spec: dict[str, Any]) -> dict[str, Any]:
         """One that does not answer is no failure: another one is asked."""
         try:
-            return {"answered": True, **call(self, task_vars, "etcd_membership", spec | {"operation": "ask"})}
+            return {"answered": True, "problem": "", **call(self, task_vars, "etcd_membership", spec | {"operation": "ask"})}
         except (AnsibleConnectionFailure, AnsibleError) as error:
             return {"answered": False, "problem": str(error)}

@@ -20,7 +20,7 @@ ACCESS = {
 }
 OPERATIONS = {"foreseen": "foresee", "absent": "remove", "marked": "mark", "welcome": "welcome"}
 STRINGS = {"type": "list", "elements": "str", "default": []}
-NOBODY: dict[str, Any] = {"answered": True, "nodes": {}, "marks": {}}
+NOBODY: dict[str, Any] = {"answered": True, "problem": "", "nodes": {}, "marks": {}}
 
 
 class ActionModule(ActionBase):
@@ -70,6 +70,6 @@ class ActionModule(ActionBase):
         if not PKI(directory).has("formed.json"):
             return NOBODY
         try:
-            return {"answered": True, **call(self, task_vars, "membership", spec | {"operation": "ask"})}
+            return {"answered": True, "problem": "", **call(self, task_vars, "membership", spec | {"operation": "ask"})}
         except (AnsibleConnectionFailure, AnsibleError) as error:
             return {"answered": False, "problem": str(error)}

@@ -21,6 +21,11 @@ options:
     choices: [asked, announced, promoted, absent]
   name: {description: The member's name., type: str}
   address: {description: The member's address., type: str}
+  endpoints:
+    description: "Others' URLs, asked where this host's own member is a learner and answers nothing. Where C(promoted)."
+    type: list
+    elements: str
+    default: []
   timeout: {description: Seconds in which a learner has to catch up., type: int, default: 120}
 attributes:
   check_mode: {description: Tells what it would do., support: full}

@@ -12,6 +12,8 @@ PKI = "/etc/etcd/pki"
 LOCAL = "https://127.0.0.1:2379"
 # For an endpoint that is off: a member that answers at all does so in milliseconds.
 SECONDS = 5
+# What a learner answers to most that is asked of it.
+LEARNER = "not supported for learner"
 
 
 class Member(NamedTuple):
@@ -80,7 +82,12 @@ def spare(host: Host, name: str) -> None:
 
     One member or two have no others to do their work: nothing can be spared there, and nothing is asked.
     """
-    voters = [member for member in members(host) if not member.learner]
+    try:
+        voters = [member for member in members(host) if not member.learner]
+    except HostError as error:
+        if LEARNER in str(error):
+            return  # it has no vote yet: nothing is lost without it
+        raise
     others = [member for member in voters if member.name != name]
     if len(voters) < 3 or len(others) == len(voters):
         return

@@ -1,6 +1,7 @@
 """Changes who is a member of etcd, asked on the host of a member: a learner comes in, is promoted, a member goes.
 
-spec: root, operation, check, name and address (of the member in question), seconds (to catch up)
+spec: root, operation, check, name and address (of the member in question), seconds (to catch up), endpoints (of others,
+to be asked where this host's own member is a learner)
     ask       {members: [{name, address, learner}]}
     announce  {changes, members: {name: address}}: it may start now, as one of these
     promote   {changes}: every learner that has started is promoted once it has what the others have
@@ -15,7 +16,7 @@ import urllib.parse
 from typing import Any, Dict, List, Optional
 
 from .errors import HostError
-from .etcd import Member, etcdctl, members, problem
+from .etcd import LEARNER, Member, etcdctl, members, problem
 from .host import Host
 
 BEHIND = "in sync with leader"
@@ -83,23 +84,28 @@ def refuse(there: List[Member], name: str, address: str) -> None:
 
 
 def _promote_all(host: Host, spec: Dict[str, Any]) -> List[str]:
-    try:
-        return promote(host, members(host), spec["seconds"], check=spec["check"])
-    except HostError:
-        # Before the first run there is nothing to ask.
-        if spec["check"]:
-            return []
-        raise
+    endpoint, others = "", list(spec["endpoints"])
+    while True:
+        try:
+            there = members(host, endpoint)
+            break
+        except HostError as error:
+            if spec["check"]:
+                return []  # before the first run there is nothing to ask
+            if not others or (not endpoint and LEARNER not in str(error)):
+                raise
+            endpoint = others.pop(0)
+    return promote(host, there, spec["seconds"], check=spec["check"], endpoint=endpoint)
 
 
-def promote(host: Host, there: List[Member], seconds: float, *, check: bool) -> List[str]:
+def promote(host: Host, there: List[Member], seconds: float, *, check: bool, endpoint: str = "") -> List[str]:
     """Promote the learners that have started; waits for each until it has caught up."""
     learners = [member for member in there if member.learner and member.name]
     for member in learners if not check else []:
         deadline = time.monotonic() + seconds
         while True:
             try:
-                etcdctl(host, "member", "promote", member.identity)
+                etcdctl(host, "member", "promote", member.identity, endpoints=endpoint)
                 break
             except HostError as error:
                 if BEHIND not in str(error) and not any(words in str(error) for words in UNSURE):
