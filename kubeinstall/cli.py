@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from kubeinstall.cluster import Cluster
+    from kubeinstall.events import RunResult
 
 __all__ = ["app", "main"]
 
@@ -196,6 +197,9 @@ def reset(
     (cluster.state_directory / "kubeconfig").unlink(missing_ok=True)
 
 
+_mount("node", "cli_node", "Nodes come and go.")
+_mount("control-plane", "cli_control_plane", "Control planes come and go, with their members of etcd.")
+_mount("etcd", "cli_etcd", "The store of the cluster's state, and its members.")
 _mount("lab", "cli_lab", "Hosts to try it on: containers on the local Docker engine.")
 _mount("components", "cli_components", "The programs a cluster is made of: list, fetch, build.")
 _mount("image", "cli_image", "Take images of the local Docker engine to the hosts.")
@@ -211,7 +215,15 @@ def version() -> None:
     )
 
 
-def _provision(inventory: Path, playbooks: Iterable[str], *, check: bool, diff: bool, limit: str) -> None:
+def _provision(
+    inventory: Path,
+    playbooks: Iterable[str],
+    *,
+    check: bool,
+    diff: bool,
+    limit: str,
+    extra_vars: Mapping[str, Any] | None = None,
+) -> None:
     """Gets the components into the cache, then runs the playbooks. Exits where something does not end well."""
     cluster, console = load_cluster(inventory), _console()
     parts = [part.lstrip("!&") for part in re.split(r"[,:]", limit) if part]
@@ -222,7 +234,7 @@ def _provision(inventory: Path, playbooks: Iterable[str], *, check: bool, diff: 
         # Getting them may take a quarter of an hour: what stands in the way of the run is said before.
         _play(console, cluster, inventory, ["preflight"], check=True, limit=limit)
         _fetch(console, missing)
-    _play(console, cluster, inventory, playbooks, check=check, diff=diff, limit=limit)
+    _play(console, cluster, inventory, playbooks, check=check, diff=diff, limit=limit, extra_vars=extra_vars)
 
 
 def _missing(cluster: Cluster) -> list[tuple[str, str]]:
@@ -266,7 +278,8 @@ def _play(
     diff: bool = False,
     limit: str = "",
     extra_vars: Mapping[str, Any] | None = None,
-) -> None:
+) -> RunResult:
+    """Runs the playbooks and shows what they do. Exits where that does not end well."""
     from kubeinstall import report, runs
 
     files = [paths.playbook(name) for name in playbooks]
@@ -280,6 +293,7 @@ def _play(
     report.summary(console, result, check=check)
     if result.status != "ok":
         raise typer.Exit(EXIT_CODES[result.status])
+    return result
 
 
 def _refuse_unknown(kind: str, names: Iterable[str], known: Iterable[str]) -> None:

@@ -53,7 +53,6 @@ def _unknown(name: str, verb: str, kind: str, known: list[str]) -> Problem:
 
 
 def _wrong(cluster: Cluster, verb: str, kind: str, host: Host) -> Iterator[Problem]:
-    command, _ = WORDS[kind]
     # A control plane is a node too, and comes and goes as a whole.
     if kind == "node" and "control_plane" in host.groups:
         yield Problem(host.name, "it is a control plane", f"kubeinstall control-plane {verb} {host.name}")
@@ -67,7 +66,7 @@ def _wrong(cluster: Cluster, verb: str, kind: str, host: Host) -> Iterator[Probl
         remedy = f"first: kubeinstall etcd remove {host.name}, and take it out of the group etcd"
         yield Problem(host.name, "it is a member of etcd too", remedy)
     elif verb == "remove" and kind == "control_plane" and urlsplit(cluster.api_server).hostname == host.address:
-        remedy = f"set cluster_api_server to an address that stays, and apply, before: kubeinstall {command} remove"
+        remedy = "first set cluster_api_server to an address that stays, and apply"
         yield Problem(host.name, f"nodes and users reach the API by its address, {cluster.api_server}", remedy)
 
 

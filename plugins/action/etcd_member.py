@@ -41,6 +41,10 @@ class ActionModule(ActionBase):
     def _ask(self, task_vars: dict[str, Any], spec: dict[str, Any]) -> dict[str, Any]:
         """One that does not answer is no failure: another one is asked."""
         try:
-            return {"answered": True, "problem": "", **call(self, task_vars, "etcd_membership", spec | {"operation": "ask"})}
+            return {
+                "answered": True,
+                "problem": "",
+                **call(self, task_vars, "etcd_membership", spec | {"operation": "ask"}),
+            }
         except (AnsibleConnectionFailure, AnsibleError) as error:
             return {"answered": False, "problem": str(error)}

@@ -1,0 +1,124 @@
+"""What the commands that change the membership share: what will be done, a question, the runs."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from kubeinstall.cli import _console, _play, _provision
+from kubeinstall.cli_support import load_cluster
+from kubeinstall.errors import InputError
+from kubeinstall.membership import check_change
+
+if TYPE_CHECKING:
+    from kubeinstall.cluster import Cluster
+    from kubeinstall.events import RunResult
+
+__all__ = ["Hosts", "Yes", "add", "remove", "replace", "sub_app"]
+
+Hosts = Annotated[list[str], typer.Argument(metavar="HOST...", help="Hosts by their names in the inventory.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Don't ask.")]
+
+# What has to know of a new host, run on all hosts after site.yml was run on the new ones; those of a group of their own
+# need nothing to be told. A balancer's backends belong in the first line.
+_TOLD = {
+    "control_plane": ("kube_apiserver", "coredns", "cluster_manifests"),
+    "etcd": ("kube_apiserver",),
+    "node": ("coredns", "cluster_manifests"),
+}
+# Where these run: objects are told to a control plane, once.
+_TOLD_LIMIT = {"control_plane": "", "etcd": "control_plane", "node": "control_plane"}
+
+
+def sub_app(name: str, help_text: str) -> typer.Typer:
+    return typer.Typer(
+        name=name,
+        help=help_text,
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+    )
+
+
+def add(inventory: Path, kind: str, names: Sequence[str], *, check: bool, diff: bool) -> None:
+    """Provisions hosts that are newly listed, and tells those that have to know of them. Nothing else is touched."""
+    cluster = load_cluster(inventory)
+    check_change(cluster, "add", kind, names)
+    welcome = {"membership_welcome": list(names)}
+    _provision(inventory, ["site"], check=check, diff=diff, limit=",".join(names), extra_vars=welcome)
+    if check:
+        # The rest would ask of hosts that are not there yet.
+        typer.echo(f"Then {', '.join(_TOLD[kind])} would run on those that have to know of {', '.join(names)}")
+        return
+    _provision(inventory, _TOLD[kind], check=False, diff=diff, limit=_TOLD_LIMIT[kind])
+
+
+def remove(inventory: Path, kind: str, names: Sequence[str], *, check: bool, yes: bool) -> None:
+    """Takes hosts out, after a look at what it costs and a question."""
+    cluster = load_cluster(inventory)
+    check_change(cluster, "remove", kind, names)
+    hosts = {"membership_hosts": list(names)}
+    looked = _play(_console(), cluster, inventory, [f"{kind}_remove"], check=True, extra_vars=hosts)
+    for line in foreseen(looked, names):
+        typer.echo(line)
+    if check:
+        return
+    _ask(cluster, f"Take {', '.join(names)} out of {'etcd' if kind == 'etcd' else 'the cluster'}?", yes)
+    done = _play(_console(), cluster, inventory, [f"{kind}_remove"], extra_vars=hosts)
+    for name in silent(done, names):
+        typer.echo(f"{name} did not answer, and still carries its part: kubeinstall never lets it back in by itself")
+    option = f" -i {inventory}"
+    group = f"the group {kind}" if kind == "etcd" else "all groups"
+    typer.echo(f"Next: take {', '.join(names)} out of {group} of the inventory, then kubeinstall apply{option}")
+
+
+def replace(inventory: Path, names: Sequence[str], *, check: bool, diff: bool, yes: bool) -> None:
+    """Lets members of etcd begin anew from the others' data."""
+    cluster = load_cluster(inventory)
+    check_change(cluster, "replace", "etcd", names)
+    for name in names:
+        typer.echo(f"{name} leaves etcd, its data there is wiped, and it joins again with that of the other members")
+    if not check:
+        _ask(cluster, f"Replace {', '.join(names)}?", yes)
+    hosts = {"membership_hosts": list(names)}
+    _play(_console(), cluster, inventory, ["etcd_replace"], check=check, diff=diff, extra_vars=hosts)
+
+
+def foreseen(result: RunResult, names: Sequence[str]) -> Iterator[str]:
+    """What the check run of a removal has found, in sentences."""
+    pods = result.returned("Try it on the API server, as a dry run")
+    for name in names:
+        if name in pods:
+            yield from _pods(name, pods[name])
+    for name in silent(result, names):
+        yield f"{name} does not answer over SSH: it is taken out all the same, and nothing is cleaned there"
+
+
+def _pods(name: str, found: Any) -> Iterator[str]:
+    if not found["there"]:
+        yield f"{name} is no node of the cluster (any more)"
+    elif found["silent"]:
+        yield f"{name}: its kubelet is silent; its {len(found['pods'])} pods are given up without waiting for their end"
+    else:
+        yield f"{name}: {len(found['pods'])} pods are evicted: {', '.join(found['pods']) or 'none'}"
+        if found["lost"]:
+            yield f"{name}: nobody makes these anew, they are lost: {', '.join(found['lost'])}"
+
+
+def silent(result: RunResult, names: Sequence[str]) -> list[str]:
+    return [name for name in names if any(e.kind == "unreachable" and e.host == name for e in result.events)]
+
+
+def _ask(cluster: Cluster, question: str, yes: bool) -> None:
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise InputError("this asks before it begins, and there is no terminal", remedy="give --yes to go ahead")
+    if not typer.confirm(f"{question} The cluster is {cluster.name}"):
+        typer.echo("Nothing was touched")
+        raise typer.Exit(1)
