@@ -23,16 +23,6 @@ __all__ = ["Hosts", "Yes", "add", "remove", "replace", "sub_app"]
 Hosts = Annotated[list[str], typer.Argument(metavar="HOST...", help="Hosts by their names in the inventory.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Don't ask.")]
 
-# What has to know of a new host, run on all hosts after site.yml was run on the new ones; those of a group of their own
-# need nothing to be told. A balancer's backends belong in the first line.
-_TOLD = {
-    "control_plane": ("kube_apiserver", "coredns", "cluster_manifests"),
-    "etcd": ("kube_apiserver",),
-    "node": ("coredns", "cluster_manifests"),
-}
-# Where these run: objects are told to a control plane, once.
-_TOLD_LIMIT = {"control_plane": "", "etcd": "control_plane", "node": "control_plane"}
-
 
 def sub_app(name: str, help_text: str) -> typer.Typer:
     return typer.Typer(
@@ -49,13 +39,9 @@ def add(inventory: Path, kind: str, names: Sequence[str], *, check: bool, diff: 
     """Provisions hosts that are newly listed, and tells those that have to know of them. Nothing else is touched."""
     cluster = load_cluster(inventory)
     check_change(cluster, "add", kind, names)
-    welcome = {"membership_welcome": list(names)}
-    _provision(inventory, ["site"], check=check, diff=diff, limit=",".join(names), extra_vars=welcome)
-    if check:
-        # The rest would ask of hosts that are not there yet.
-        typer.echo(f"Then {', '.join(_TOLD[kind])} would run on those that have to know of {', '.join(names)}")
-        return
-    _provision(inventory, _TOLD[kind], check=False, diff=diff, limit=_TOLD_LIMIT[kind])
+    added = {"membership_kind": kind, "membership_welcome": list(names)}
+    _provision(inventory, ["site"], check=check, diff=diff, limit=",".join(names), extra_vars=added)
+    _play(_console(), cluster, inventory, ["added"], check=check, diff=diff, extra_vars=added)
 
 
 def remove(inventory: Path, kind: str, names: Sequence[str], *, check: bool, yes: bool) -> None:
