@@ -1,0 +1,145 @@
+"""Nodes are drained and taken out, and remembered, on a real API server; nothing runs there that would end pods."""
+
+from __future__ import annotations
+
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import closing
+from typing import Any
+
+import pytest
+from ansible_collections.kubeinstall.cluster.plugins.module_utils.hostside import drain, membership
+from ansible_collections.kubeinstall.cluster.plugins.module_utils.hostside.api import API, MERGE, RefusedError
+from ansible_collections.kubeinstall.cluster.plugins.module_utils.hostside.errors import HostError
+
+Document = dict[str, Any]
+
+
+@pytest.fixture
+def api(api_access: Document) -> Iterator[API]:
+    with closing(API(**api_access, patience=10)) as api:
+        yield api
+
+
+@pytest.fixture
+def node(api: API) -> Iterator[str]:
+    name = f"node-{uuid.uuid4().hex[:8]}"
+    api.request("POST", "/api/v1/nodes", {"apiVersion": "v1", "kind": "Node", "metadata": {"name": name}})
+    report(api, name, "True")
+    yield name
+    for pod in api.request("GET", "/api/v1/pods")["items"]:
+        api.request("DELETE", drain._path(pod), {"gracePeriodSeconds": 0})
+    if api.get(f"/api/v1/nodes/{name}"):
+        api.request("DELETE", f"/api/v1/nodes/{name}")
+
+
+def report(api: API, name: str, ready: str) -> None:
+    status = {
+        "conditions": [{"type": "Ready", "status": ready}],
+        "addresses": [{"type": "InternalIP", "address": "192.0.2.21"}],
+        "nodeInfo": dict.fromkeys(
+            ("machineID", "systemUUID", "bootID", "kernelVersion", "osImage", "containerRuntimeVersion")
+            + ("kubeletVersion", "kubeProxyVersion", "operatingSystem", "architecture"),
+            "8f14",
+        ),
+    }
+    api.request("PATCH", f"/api/v1/nodes/{name}/status", {"status": status}, MERGE)
+
+
+def pod(api: API, node: str, name: str, *, owner: str = "", phase: str = "Running", **annotations: str) -> None:
+    owners = [{"apiVersion": "apps/v1", "kind": owner, "name": "x", "uid": "1", "controller": True}] if owner else []
+    metadata = {"name": name, "labels": {"app": name}, "ownerReferences": owners, "annotations": annotations}
+    spec = {"nodeName": node, "containers": [{"name": "x", "image": "x"}], "terminationGracePeriodSeconds": 0}
+    body = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
+    api.request("POST", "/api/v1/namespaces/default/pods", body)
+    conditions = [{"type": "Ready", "status": "True"}]
+    path = f"/api/v1/namespaces/default/pods/{name}/status"
+    api.request("PATCH", path, {"status": {"phase": phase, "conditions": conditions}}, MERGE)
+
+
+def budget(api: API, name: str, allowed: int) -> None:
+    """A disruption budget of one pod, as its controller would have reckoned it."""
+    path = "/apis/policy/v1/namespaces/default/poddisruptionbudgets"
+    spec = {"minAvailable": 1, "selector": {"matchLabels": {"app": name}}}
+    if not api.get(f"{path}/{name}"):
+        body = {"apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": {"name": name}, "spec": spec}
+        api.request("POST", path, body)
+    status = {"disruptionsAllowed": allowed, "currentHealthy": 1, "desiredHealthy": 1, "expectedPods": 1}
+    patch = {"status": {**status, "observedGeneration": 1}}
+    api.request("PATCH", f"{path}/{name}/status", patch, MERGE)
+
+
+def spec(access: Document, operation: str, node: str, *, check: bool = False) -> Document:
+    marks = {f"node.{node}": {"name": node, "address": "192.0.2.99", "machine_id": ""}}
+    return {**access, "operation": operation, "name": node, "check": check, "seconds": 5, "marks": marks}
+
+
+def test_a_node_is_emptied_remembered_and_gone(api: API, api_access: Document, node: str) -> None:
+    pod(api, node, "web", owner="ReplicaSet")
+    pod(api, node, "alone")
+    pod(api, node, "everywhere", owner="DaemonSet")
+    pod(api, node, "ended", phase="Succeeded")
+    pod(api, node, "mirror", **{"kubernetes.io/config.mirror": "1"})
+    found = membership.main(spec(api_access, "foresee", node))
+    assert sorted(found["pods"]) == ["default/alone", "default/web"]
+    assert found["lost"] == ["default/alone"]
+    told = membership.main(spec(api_access, "remove", node, check=True))["changes"]
+    assert len(drain.pods(api, node)) == 2
+    assert f"node.{node}" not in membership.marks(api)
+    assert membership.main(spec(api_access, "remove", node))["changes"] == told
+    assert told == [
+        f"drain {node}: 2 pods are evicted",
+        f"remember that {node} was removed (node)",
+        f"delete Node {node}",
+    ]
+    assert drain.pods(api, node) == []
+    assert api.get(f"/api/v1/nodes/{node}") is None
+    mark = membership.marks(api)[f"node.{node}"]
+    assert (mark["name"], mark["machine_id"], mark["address"]) == (node, "8f14", "192.0.2.21")
+    assert membership.main(spec(api_access, "remove", node))["changes"] == []
+    welcome = {**spec(api_access, "welcome", node), "marks": [f"node.{node}"]}
+    assert membership.main(welcome)["changes"] == [f"forget that {node} was removed"]
+    assert membership.main(welcome)["changes"] == []
+
+
+def test_a_disruption_budget_in_the_way_is_named_before_anything_is_touched(
+    api: API, api_access: Document, node: str
+) -> None:
+    pod(api, node, "guarded", owner="ReplicaSet")
+    budget(api, "guarded", allowed=0)
+    with pytest.raises(HostError, match=r"nothing was changed.*default/guarded: .*disruption budget guarded needs 1"):
+        membership.main(spec(api_access, "foresee", node))
+    assert not api.request("GET", f"/api/v1/nodes/{node}")["spec"].get("unschedulable")
+    with pytest.raises(HostError, match=r"after 1 s there still are pods .*guarded.*kubectl uncordon"):
+        drain.drain(api, node, 1)
+    allow = threading.Timer(1, lambda: budget(api, "guarded", allowed=1))
+    allow.start()
+    assert drain.drain(api, node, 10) == "1 pods evicted"
+
+
+def test_the_pods_of_a_silent_node_are_given_up_at_once(api: API, api_access: Document, node: str) -> None:
+    pod(api, node, "stuck", owner="ReplicaSet")
+    budget(api, "stuck", allowed=0)
+    report(api, node, "Unknown")
+    found = membership.main(spec(api_access, "foresee", node))
+    assert (found["silent"], found["pods"]) == (True, ["default/stuck"])
+    began = time.monotonic()
+    told = membership.main(spec(api_access, "remove", node))["changes"]
+    assert told[0] == f"drain {node}: 1 pods are given up, for its kubelet is silent"
+    assert time.monotonic() - began < 3
+    assert api.get("/api/v1/namespaces/default/pods/stuck") is None
+
+
+def test_what_the_cluster_knows(api: API, api_access: Document, node: str) -> None:
+    said = membership.main(spec(api_access, "ask", node))
+    assert said["nodes"][node] == "192.0.2.21"
+    assert isinstance(said["marks"], dict)
+
+
+def test_a_pod_that_is_gone_is_no_obstacle(api: API, node: str) -> None:
+    ghost = {"metadata": {"namespace": "default", "name": "ghost", "uid": "1"}}
+    assert drain._evict(api, ghost, check=True) is None
+    with pytest.raises(RefusedError):
+        api.request("DELETE", drain._path(ghost))
