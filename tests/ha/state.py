@@ -7,7 +7,7 @@ import json
 from tests.clusters import Cluster
 from tests.lab import eventually, recap
 
-__all__ = ["leader", "nodes", "runs_with", "whole"]
+__all__ = ["ETCDCTL", "leader", "nodes", "runs_with", "whole"]
 
 ETCDCTL = (
     "etcdctl --endpoints=https://127.0.0.1:2379 --cacert=/etc/etcd/pki/ca.crt"

@@ -15,6 +15,11 @@ from ansible_collections.kubeinstall.cluster.plugins.module_utils.hostside.api i
 from ansible_collections.kubeinstall.cluster.plugins.module_utils.hostside.errors import HostError
 
 Document = dict[str, Any]
+# What else a node has to say of itself.
+OTHERS = (
+    *("systemUUID", "bootID", "kernelVersion", "osImage", "containerRuntimeVersion"),
+    *("kubeletVersion", "kubeProxyVersion", "operatingSystem", "architecture"),
+)
 
 
 @pytest.fixture
@@ -39,11 +44,7 @@ def report(api: API, name: str, ready: str) -> None:
     status = {
         "conditions": [{"type": "Ready", "status": ready}],
         "addresses": [{"type": "InternalIP", "address": "192.0.2.21"}],
-        "nodeInfo": dict.fromkeys(
-            ("machineID", "systemUUID", "bootID", "kernelVersion", "osImage", "containerRuntimeVersion")
-            + ("kubeletVersion", "kubeProxyVersion", "operatingSystem", "architecture"),
-            "8f14",
-        ),
+        "nodeInfo": {"machineID": "8f14", **dict.fromkeys(OTHERS, "")},
     }
     api.request("PATCH", f"/api/v1/nodes/{name}/status", {"status": status}, MERGE)
 
