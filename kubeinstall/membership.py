@@ -65,9 +65,14 @@ def _wrong(cluster: Cluster, verb: str, kind: str, host: Host) -> Iterator[Probl
     elif verb == "remove" and kind == "node" and "etcd" in host.groups:
         remedy = f"first: kubeinstall etcd remove {host.name}, and take it out of the group etcd"
         yield Problem(host.name, "it is a member of etcd too", remedy)
-    elif verb == "remove" and kind == "control_plane" and urlsplit(cluster.api_server).hostname == host.address:
+    elif verb == "remove" and kind == "control_plane" and _reached_by(cluster, host):
         remedy = "first set cluster_api_server to an address that stays, and apply"
         yield Problem(host.name, f"nodes and users reach the API by its address, {cluster.api_server}", remedy)
+
+
+def _reached_by(cluster: Cluster, host: Host) -> bool:
+    """Whether nodes call the API at this host's address, and nowhere else."""
+    return cluster.api_balancer != "local" and urlsplit(cluster.api_server).hostname == host.address
 
 
 def _none_left(cluster: Cluster, verb: str, kind: str, names: set[str]) -> Iterator[Problem]:
