@@ -11,6 +11,7 @@ from typing import Any
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
+from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.hostcall import call
 
 from kubeinstall.errors import KubeinstallError
 from kubeinstall.pki import PKI
@@ -18,7 +19,6 @@ from kubeinstall.pki import PKI
 
 class ActionModule(ActionBase):
     _supports_check_mode = True
-    _requires_connection = False
     TRANSFERS_FILES = False
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -27,20 +27,31 @@ class ActionModule(ActionBase):
             argument_spec={
                 "pki_directory": {"type": "path", "required": True},
                 "members": {"type": "list", "elements": "str"},
-                "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+                "state": {"type": "str", "choices": ["present", "absent", "restored"], "default": "present"},
             },
             required_if=[("state", "present", ("members",))],
         )
-        pki = PKI(Path(arguments["pki_directory"]))
+        pki, state = PKI(Path(arguments["pki_directory"])), arguments["state"]
         try:
-            wanted = arguments["state"] == "present"
-            changed = wanted != (pki.formed is not None)
-            if changed and not self._task.check_mode and not wanted:
-                pki.clear_formed()
-            elif changed and not self._task.check_mode:
-                pki.mark_formed(
-                    {"at": datetime.now(UTC).isoformat(timespec="seconds"), "members": sorted(arguments["members"])}
-                )
+            formed = pki.formed
+            now = datetime.now(UTC).isoformat(timespec="seconds")
+            if state == "absent":
+                changed = formed is not None
+                if changed and not self._task.check_mode:
+                    pki.clear_formed()
+            else:
+                changed = state == "restored" or "cluster_id" not in (formed or {})
+                if changed and not self._task.check_mode:
+                    mark = formed or {"at": now, "members": sorted(arguments["members"] or [])}
+                    mark |= {"restored": now} if state == "restored" else {}
+                    pki.mark_formed({**mark, "cluster_id": self._cluster_id(task_vars or {})})
         except KubeinstallError as error:
             raise AnsibleActionFail(str(error)) from error
         return result | {"changed": changed}
+
+    def _cluster_id(self, task_vars: dict[str, Any]) -> str:
+        """etcd's own id of the cluster, as this host's member tells it."""
+        found = call(self, task_vars, "etcd_backup", {"operation": "probe"})
+        if found["problem"]:
+            raise AnsibleActionFail(f"the cluster's id is not known: {found['problem']}")
+        return str(found["cluster_id"])

@@ -5,15 +5,19 @@ DOCUMENTATION = r"""
 module: formed
 short_description: Remember that a cluster was formed
 description:
-  - Leaves a mark in the PKI directory once every etcd member has answered. A member that then has no data is never started
-    as if the cluster were new, and a missing authority is never made anew.
+  - Leaves a mark in the PKI directory once every etcd member has answered, with the id that etcd gave the cluster, which the
+    task's host is asked for. A member that then has no data is never started as if the cluster were new, and a missing
+    authority is never made anew.
 version_added: 0.1.0
 author: The kubeinstall developers
 options:
   pki_directory: {description: The cluster's PKI directory on the controller., type: path, required: true}
   members: {description: Names of the etcd members the cluster was formed of. Needed to mark it., type: list, elements: str}
-  state: {description: "C(absent) forgets the cluster, once all its members are gone.", type: str, choices: [present, absent],
-          default: present}
+  state:
+    description: C(absent) forgets the cluster, once all its members are gone; C(restored) notes the id it has after a restore.
+    type: str
+    choices: [present, absent, restored]
+    default: present
 attributes:
   check_mode: {description: Leaves no mark., support: full}
 """

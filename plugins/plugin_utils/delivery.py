@@ -67,17 +67,14 @@ def deliver(action: ActionBase, task_vars: Mapping[str, Any], files: Sequence[tu
     """
     if not files:
         return {}
-    python, connection = interpreter(action, task_vars), action._connection
-    # A password has to be typed for ssh by Ansible itself, and other connections have no stream to write to.
-    if connection.transport != "ssh" or connection.get_option("password"):
+    python = interpreter(action, task_vars)
+    command = stream(action, python, RECEIVE)
+    if command is None:
         return _put(action, python, files)
-    connection.host = connection.get_option("host") or action._play_context.remote_addr
-    remote = f"/bin/sh -c {shlex.quote(f'{python} -I -S -c {shlex.quote(RECEIVE)}')}"
-    command = connection._build_command(connection.get_option("ssh_executable"), "ssh", connection.host, remote)
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as ssh:
         # A broken pipe is no news: the host's own words about it are in stderr.
-        with contextlib.suppress(BrokenPipeError), cast(BinaryIO, ssh.stdin) as stream:
-            _send(stream, files)
+        with contextlib.suppress(BrokenPipeError), cast(BinaryIO, ssh.stdin) as entrance:
+            _send(entrance, files)
         said = cast(BinaryIO, ssh.stderr).read().decode(errors="replace").strip()
         directory = cast(BinaryIO, ssh.stdout).read().decode().strip()
     if ssh.returncode != 0 or not directory:
@@ -108,11 +105,29 @@ def _chunks(path: Path) -> Iterator[bytes]:
             yield chunk
 
 
-def _put(action: ActionBase, python: str, files: Sequence[tuple[Path, str]]) -> dict[str, str]:
+def landing(action: ActionBase, python: str) -> str:
+    """The folder on the task's host that is the login user's own, where files come and go."""
     made = action._low_level_execute_command(f"{python} -I -S -c {shlex.quote(PREPARE + 'print(d)')}", sudoable=False)
     if made["rc"] != 0:
-        raise AnsibleActionFail(f"the host has no place for {len(files)} files: {made['stderr'].strip()}")
-    directory = str(made["stdout"]).strip().splitlines()[-1]
+        raise AnsibleActionFail(f"the host has no place for files: {made['stderr'].strip()}")
+    return str(made["stdout"]).strip().splitlines()[-1]
+
+
+def stream(action: ActionBase, python: str, script: str) -> list[str] | None:
+    """A command line that runs a script with the host's Python as the login user, its standard streams being ours.
+
+    None where there is none: a password has to be typed for ssh by Ansible itself, other connections have no stream.
+    """
+    connection = action._connection
+    if connection.transport != "ssh" or connection.get_option("password"):
+        return None
+    connection.host = connection.get_option("host") or action._play_context.remote_addr
+    remote = f"/bin/sh -c {shlex.quote(f'{python} -I -S -c {shlex.quote(script)}')}"
+    return list(connection._build_command(connection.get_option("ssh_executable"), "ssh", connection.host, remote))
+
+
+def _put(action: ActionBase, python: str, files: Sequence[tuple[Path, str]]) -> dict[str, str]:
+    directory = landing(action, python)
     for path, digest in files:
         action._connection.put_file(str(path), f"{directory}/{digest}")
     return {digest: f"{directory}/{digest}" for _, digest in files}

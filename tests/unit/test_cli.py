@@ -18,7 +18,7 @@ import yaml
 BIN = Path(sys.executable).parent / "kubeinstall"
 COMMANDS = (
     *("init", "validate", "apply", "run", "verify", "status", "kubeconfig", "kubectl", "reset"),
-    *("lab", "components", "image", "version"),
+    *("etcd", "lab", "components", "image", "version"),
 )
 
 
@@ -67,7 +67,7 @@ def test_every_command_explains_itself(command: str) -> None:
     done = kubeinstall(command, "--help")
     assert done.code == 0, done.err
     assert f"Usage: kubeinstall {command}" in done.out
-    if command not in ("lab", "components", "image"):
+    if command not in ("etcd", "lab", "components", "image"):
         assert "Example: kubeinstall " in done.out
 
 
@@ -172,3 +172,15 @@ def test_version() -> None:
     from kubeinstall import __version__
 
     assert kubeinstall("version").out.startswith(f"kubeinstall {__version__} with ansible-core 2.19")
+
+
+def test_a_restore_wants_a_yes_and_a_backup(inventory: Path, tmp_path: Path) -> None:
+    backup = tmp_path / "one.db"
+    done = kubeinstall("etcd", "restore", str(backup), "-i", str(inventory))
+    assert (done.code, "the backup cannot be read" in done.err) == (2, True)
+    backup.write_bytes(b"x")
+    done = kubeinstall("etcd", "restore", str(backup), "-i", str(inventory))
+    assert done.code == 2
+    assert "This replaces all that the cluster kubernetes holds by what it held at an unknown time (one.db)" in done.out
+    assert "give --yes" in done.err
+    assert not (inventory / ".kubeinstall" / "runs").exists()

@@ -28,6 +28,13 @@ class Member(NamedTuple):
 
 def etcdctl(host: Host, *arguments: str, endpoints: str = "", timeout: float = 30) -> Dict[str, Any]:
     """What `etcdctl ARGUMENTS` answers, as the health check's client. Raises HostError with etcd's own words."""
+    return dict(json.loads(told(host, *arguments, "--write-out=json", endpoints=endpoints, timeout=timeout) or "{}"))
+
+
+def told(
+    host: Host, *arguments: str, endpoints: str = LOCAL, timeout: float = 30, command_timeout: float = SECONDS
+) -> str:
+    """The same as text, for commands that answer with something else than an object."""
     done = host.run(
         [
             "etcdctl",
@@ -36,8 +43,7 @@ def etcdctl(host: Host, *arguments: str, endpoints: str = "", timeout: float = 3
             f"--cert={host.path(PKI)}/healthcheck-client.crt",
             f"--key={host.path(PKI)}/healthcheck-client.key",
             f"--dial-timeout={SECONDS}s",
-            f"--command-timeout={SECONDS}s",
-            "--write-out=json",
+            f"--command-timeout={command_timeout}s",
             *arguments,
         ],
         check=False,
@@ -48,7 +54,7 @@ def etcdctl(host: Host, *arguments: str, endpoints: str = "", timeout: float = 3
         raise HostError(
             f"etcdctl {' '.join(arguments)}: {said[-1] if said else 'it ended with ' + str(done.returncode)}"
         )
-    return dict(json.loads(done.stdout or "{}"))
+    return done.stdout
 
 
 def members(host: Host, endpoints: str = "") -> List[Member]:

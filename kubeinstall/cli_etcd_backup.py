@@ -1,0 +1,71 @@
+"""`kubeinstall etcd backup` and `restore`: what the cluster holds, as a file on this machine, and back."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from kubeinstall import backups
+from kubeinstall.cli import _play
+from kubeinstall.cli_support import DEFAULT_INVENTORY, Check, InventoryPath, load_cluster
+from kubeinstall.errors import InputError
+
+__all__ = ["backup", "restore"]
+
+To = Annotated[
+    Path | None,
+    typer.Option(
+        "--to", metavar="FILE", help="A file, or a folder; .kubeinstall/backups beside the inventory if not given."
+    ),
+]
+File = Annotated[Path, typer.Argument(metavar="FILE", help="A backup that `etcd backup` or a member's timer took.")]
+
+
+def backup(inventory: InventoryPath = DEFAULT_INVENTORY, to: To = None, check: Check = False) -> None:
+    """Take a snapshot from a member that answers, prove it by a trial restore, and bring it here.
+
+    Its digest and what is known of it go into FILE.json. Only you may read either.
+    """
+    cluster = load_cluster(inventory)
+    place = backups.destination(str(to.absolute()) if to else "", cluster.state_directory, cluster.name)
+    _play(Console(), cluster, inventory, ["etcd_backup"], check=check, extra_vars={"backup_file": str(place)})
+    if not check:
+        size = place.stat().st_size / 1e6
+        typer.echo(f"{place} ({size:.1f} MB) holds what the cluster {cluster.name} held just now")
+
+
+def restore(
+    file: File,
+    inventory: InventoryPath = DEFAULT_INVENTORY,
+    yes: Annotated[bool, typer.Option("--yes", help="Don't ask.")] = False,
+    check: Check = False,
+) -> None:
+    """Make a backup what the cluster holds, on all its members.
+
+    The backup is proven on every member first: one that is truncated, altered or another cluster's is refused before
+    anything is touched. The store until now is kept aside.
+    """
+    cluster, found = load_cluster(inventory), backups.read(file.absolute())
+    members = ", ".join(host.name for host in cluster.etcd)
+    typer.echo(f"This replaces all that the cluster {cluster.name} holds by what it held at {_taken(found)}")
+    typer.echo(f"The API is away meanwhile. Members of etcd: {members}")
+    if not yes and not check:
+        if not sys.stdin.isatty():
+            raise InputError(
+                "a restore asks before it begins, and there is no terminal", remedy="give --yes to go ahead"
+            )
+        if typer.prompt("Type the cluster's name to go ahead", default="", show_default=False) != cluster.name:
+            typer.echo("That is not its name: nothing was touched")
+            raise typer.Exit(1)
+    variables = {"restore_file": str(found.path), "restore_confirm": True}
+    _play(Console(), cluster, inventory, ["etcd_restore"], check=check, extra_vars=variables)
+
+
+def _taken(found: backups.Backup) -> str:
+    if not found.facts.get("time"):
+        return f"an unknown time ({found.path.name})"
+    return f"{found.facts['time']} (from {found.facts.get('member', 'an unknown member')})"

@@ -1,0 +1,62 @@
+"""Takes a snapshot of etcd, proves it, and brings it to the controller; see plugins/modules/etcd_backup.py."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from ansible.errors import AnsibleActionFail
+from ansible.plugins.action import ActionBase
+from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.delivery import landing
+from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.fetching import fetch
+from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.hostcall import call, interpreter
+
+from kubeinstall import backups
+from kubeinstall.access import write_private
+from kubeinstall.errors import KubeinstallError
+
+ARGUMENTS: dict[str, Any] = {
+    "part": {"type": "str", "choices": ["probe", "save"], "required": True},
+    "cluster": {"type": "str"},
+    "dest": {"type": "path"},
+    "directory": {"type": "path"},
+    "member": {"type": "str"},
+}
+
+
+class ActionModule(ActionBase):
+    _supports_check_mode = True
+    _supports_async = False
+    TRANSFERS_FILES = False
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        result: dict[str, Any] = super().run(tmp, task_vars)
+        variables = task_vars or {}
+        _, arguments = self.validate_argument_spec(
+            argument_spec=ARGUMENTS, required_if=[("part", "save", ("cluster", "directory", "member"))]
+        )
+        if arguments["part"] == "probe":
+            return result | call(self, variables, "etcd_backup", {"operation": "probe"})
+        try:
+            return result | self._save(variables, arguments)
+        except KubeinstallError as error:
+            raise AnsibleActionFail(str(error)) from error
+
+    def _save(self, task_vars: dict[str, Any], arguments: dict[str, Any]) -> dict[str, Any]:
+        now = datetime.now(UTC)
+        path = backups.destination(arguments["dest"] or "", Path(arguments["directory"]), arguments["cluster"], now)
+        result = {"changed": True, "file": str(path), "changes": [f"back up etcd to {path}"]}
+        if self._task.check_mode:
+            return result
+        directory = landing(self, interpreter(self, task_vars))
+        taken = call(self, task_vars, "etcd_backup", {"operation": "save", "directory": directory})
+        # One that is there already told of another snapshot.
+        backups.facts_file(path).unlink(missing_ok=True)
+        fetch(self, task_vars, taken["path"], path, taken["sha256"])
+        facts = {key: value for key, value in taken.items() if key not in ("path", "authorities")}
+        facts |= {"cluster": arguments["cluster"], "member": arguments["member"]}
+        facts["time"] = now.isoformat(timespec="seconds")
+        write_private(backups.facts_file(path), json.dumps(facts, indent=2, sort_keys=True) + "\n")
+        return result | {"facts": facts}

@@ -1,0 +1,103 @@
+"""Makes a snapshot the store of all etcd members, one step at a time; see plugins/modules/etcd_restore.py."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from ansible.errors import AnsibleActionFail
+from ansible.plugins.action import ActionBase
+from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.delivery import deliver
+from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.hostcall import call
+
+from kubeinstall import backups
+from kubeinstall.errors import KubeinstallError
+from kubeinstall.pki import PKI
+
+PARTS = ("read", "look", "stage", "stop", "swap", "start", "wait", "ready", "put_back", "finish")
+# What touches nothing, and so is done in check mode too.
+LOOKING = ("read", "look")
+ARGUMENTS: dict[str, Any] = {
+    "part": {"type": "str", "choices": list(PARTS), "required": True},
+    "src": {"type": "path"},
+    "pki_directory": {"type": "path"},
+    "cluster": {"type": "str"},
+    "backup": {"type": "dict"},
+    "name": {"type": "str"},
+    "address": {"type": "str"},
+    "members": {"type": "dict"},
+    "unit": {"type": "str"},
+    "ready": {"type": "dict"},
+}
+REQUIRED = [
+    ("part", "read", ("src", "cluster")),
+    ("part", "stage", ("backup", "pki_directory", "name", "address", "members")),
+    ("part", "swap", ("backup",)),
+    ("part", "put_back", ("backup",)),
+    ("part", "finish", ("backup",)),
+    ("part", "stop", ("unit",)),
+    ("part", "start", ("unit",)),
+    ("part", "ready", ("unit", "ready")),
+]
+
+
+class ActionModule(ActionBase):
+    _supports_check_mode = True
+    _supports_async = False
+    TRANSFERS_FILES = False
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        result: dict[str, Any] = super().run(tmp, task_vars)
+        self._task_vars = task_vars or {}
+        _, self._args = self.validate_argument_spec(argument_spec=ARGUMENTS, required_if=REQUIRED)
+        part = self._args["part"]
+        try:
+            if part == "read":
+                return result | self._read()
+            if self._task.check_mode and part not in LOOKING:
+                return result | {"changed": True}
+            done = self._stage() if part == "stage" else self._call(part)
+        except KubeinstallError as error:
+            raise AnsibleActionFail(str(error)) from error
+        if done.get("kept"):
+            done["changes"] = [f"keep the store until now in {done['kept']}"]
+        return result | done | {"changed": part not in (*LOOKING, "wait")}
+
+    def _call(self, part: str, **more: Any) -> dict[str, Any]:
+        spec: dict[str, Any] = {"operation": part, "unit": self._args["unit"], "ready": self._args["ready"], **more}
+        if self._args["backup"]:
+            spec["kept"] = self._args["backup"]["kept"]
+        return call(self, self._task_vars, "etcd_restore", spec)
+
+    def _read(self) -> dict[str, Any]:
+        """On the controller alone: the backup, and the names that all members' steps share."""
+        found = backups.read(Path(self._args["src"]).absolute())
+        now = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
+        backup = {
+            "path": str(found.path),
+            "sha256": found.sha256,
+            # Another one each time, and with it another id of the cluster: a member with the store until now joins none
+            # that was restored.
+            "token": f"{self._args['cluster']}-{now}",
+            "kept": f"/var/lib/etcd/before-restore-{now}.etcd",
+        }
+        warnings = []
+        if not found.facts:
+            warnings.append(
+                f"{backups.facts_file(found.path)} is missing: whether the backup is as it was taken is not known"
+            )
+        return {"backup": backup, "facts": dict(found.facts), "warnings": warnings}
+
+    def _stage(self) -> dict[str, Any]:
+        backup = self._args["backup"]
+        authority = PKI(Path(self._args["pki_directory"])).read("kubernetes/ca.crt")
+        places = deliver(self, self._task_vars, [(Path(backup["path"]), backup["sha256"])])
+        return self._call(
+            "stage",
+            snapshot=places[backup["sha256"]],
+            sha256=backup["sha256"],
+            token=backup["token"],
+            authority=authority,
+            **{key: self._args[key] for key in ("name", "address", "members")},
+        )

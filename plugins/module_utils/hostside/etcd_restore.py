@@ -1,0 +1,151 @@
+"""A snapshot of etcd made the store of this member again, step by step; the steps of all members go together.
+
+spec: root, operation and
+    look      nothing more: the host answers
+    stage     snapshot (path), sha256, authority (PEM), name, address, members {name: address}, token
+              Proves the snapshot and restores it beside the living store; {revision, keys}
+    stop      unit
+    swap      kept (path): where the store until now goes; {kept: that path, or "" where there was none}
+    start     unit: begins to start it, and does not wait
+    wait      waits until this member serves, with the quorum of all
+    ready     unit, ready: starts it, and waits as hostside/ready.py has it
+    put_back  kept: the store as it was before swap
+    finish    kept: what stood for a store that was not there goes
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from typing import Any, Dict
+
+from . import files, units
+from .errors import HostError
+from .etcd_backup import probe
+from .etcd_proof import OVERHEAD, enough_space, foreign, prove, restore, workplace
+from .host import Host
+from .ready import wait as wait_ready
+
+HOME = "/var/lib/etcd"
+DATA = f"{HOME}/default.etcd"
+STAGED = f"{HOME}/restored.etcd"
+UNIT = "etcd.service"
+SECONDS = 180
+
+
+def main(spec: Dict[str, Any]) -> Dict[str, Any]:
+    host, operation = Host(spec.get("root", "/")), spec["operation"]
+    if operation == "stage":
+        return stage(host, spec)
+    if operation == "stop":
+        host.run(["systemctl", "stop", spec["unit"]], timeout=SECONDS)
+    elif operation == "swap":
+        return {"kept": swap(host, spec["kept"])}
+    elif operation == "start":
+        units.start(host, spec["unit"], restart=False)
+    elif operation == "wait":
+        wait(host)
+    elif operation == "ready":
+        before = units.show(host, spec["unit"])
+        if not units.running(before):
+            units.start(host, spec["unit"], restart=False)
+            wait_ready(host, spec["unit"], spec["ready"], before.get("InvocationID", ""))
+    elif operation == "put_back":
+        put_back(host, spec["kept"])
+    elif operation == "finish":
+        _forget_empty(host.path(spec["kept"]))
+    return {}
+
+
+def stage(host: Host, spec: Dict[str, Any]) -> Dict[str, Any]:
+    """Everything that may go wrong with a snapshot goes wrong here, while the store that lives goes on."""
+    try:
+        if not os.path.isdir(host.path(HOME)):
+            raise HostError(f"{HOME} is not on this host: install the member first (kubeinstall apply)")
+        size = os.path.getsize(spec["snapshot"])
+        with workplace(host, 2 * size + OVERHEAD) as work:
+            snapshot = f"{work}/snapshot.db"
+            shutil.move(spec["snapshot"], snapshot)
+            if files.digest_of(snapshot) != spec["sha256"]:
+                raise HostError("the snapshot did not arrive as it was sent: run the same command again")
+            found = prove(host, snapshot)
+            problem = foreign(found, spec["authority"])
+            if problem:
+                raise HostError(f"{problem}. Nothing was changed")
+            enough_space(host.path(HOME), size + OVERHEAD)
+            staged = host.path(STAGED)
+            shutil.rmtree(staged, ignore_errors=True)
+            restore(host, snapshot, staged, *_as_member(spec))
+            _give(staged, os.stat(host.path(HOME)))
+    finally:
+        files.clear_delivery([spec["snapshot"]])
+    return {"revision": found["revision"], "keys": found["keys"]}
+
+
+def _as_member(spec: Dict[str, Any]) -> "list[str]":
+    """The options that make the snapshot this member's store.
+
+    Revisions go far beyond all that were ever given out, and those before are marked as gone: every client that watches
+    has to list anew, instead of taking what comes for a continuation of what it saw before.
+    """
+    peers = ",".join(f"{name}=https://{address}:2380" for name, address in spec["members"].items())
+    return [
+        *("--name", spec["name"], "--initial-advertise-peer-urls", f"https://{spec['address']}:2380"),
+        *("--initial-cluster", peers, "--initial-cluster-token", spec["token"]),
+        *("--bump-revision", "1000000000", "--mark-compacted"),
+    ]
+
+
+def _give(directory: str, owner: os.stat_result) -> None:
+    """A directory and all in it to the owner of the store."""
+    os.chmod(directory, 0o700)
+    for path, directories, names in os.walk(directory):
+        for name in [path, *(os.path.join(path, name) for name in [*directories, *names])]:
+            os.chown(name, owner.st_uid, owner.st_gid, follow_symlinks=False)
+
+
+def swap(host: Host, kept: str) -> str:
+    staged, data = host.path(STAGED), host.path(DATA)
+    if not os.path.isdir(staged):
+        raise HostError(f"{STAGED} is not there any more: run the same command again")
+    there = os.path.isdir(data)
+    if there:
+        os.rename(data, host.path(kept))
+    else:
+        os.mkdir(host.path(kept))  # what put_back() goes by
+    os.rename(staged, data)
+    files.sync_directory(data)
+    return kept if there else ""
+
+
+def put_back(host: Host, kept: str) -> None:
+    """The old store where swap() has moved it. No client has seen the restored one: it can go."""
+    data, old = host.path(DATA), host.path(kept)
+    host.run(["systemctl", "stop", UNIT], check=False, timeout=SECONDS)
+    if os.path.isdir(old):
+        shutil.rmtree(data, ignore_errors=True)
+        os.rename(old, data)
+        _forget_empty(data)
+        files.sync_directory(data)
+    shutil.rmtree(host.path(STAGED), ignore_errors=True)
+    if os.path.isdir(data):
+        units.start(host, UNIT, restart=False)
+
+
+def _forget_empty(directory: str) -> None:
+    """Stands for a store that was not there."""
+    if os.path.isdir(directory) and not os.listdir(directory):
+        os.rmdir(directory)
+
+
+def wait(host: Host) -> None:
+    deadline = time.monotonic() + SECONDS
+    while True:
+        problem = probe(host)["problem"]
+        if not problem:
+            return
+        state = units.show(host, UNIT)
+        if state.get("ActiveState") == "failed" or time.monotonic() > deadline:
+            raise units.failure(host, UNIT, f"does not serve: {problem}")
+        time.sleep(0.3)

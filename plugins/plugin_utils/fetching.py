@@ -1,0 +1,66 @@
+"""Brings a file from a host over its SSH connection, piece by piece: a store of gigabytes is never held in memory."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shlex
+import subprocess
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+from ansible.errors import AnsibleActionFail
+from ansible.plugins.action import ActionBase
+from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.delivery import CHUNK, stream
+from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.hostcall import interpreter
+
+# Runs as the login user. The name goes first: however this ends, nothing stays on the host.
+SEND = """\
+import os, shutil, sys
+p = {path!r}
+with open(p, "rb") as i:
+    os.unlink(p)
+    try: os.rmdir(os.path.dirname(p))
+    except OSError: pass
+    shutil.copyfileobj(i, sys.stdout.buffer, 1 << 20)
+"""
+
+
+def fetch(action: ActionBase, task_vars: Mapping[str, Any], remote: str, local: Path, sha256: str) -> None:
+    """Move the login user's file `remote` here, mode 0600, whole or not at all. Raises AnsibleActionFail."""
+    python = interpreter(action, task_vars)
+    command = stream(action, python, SEND.format(path=remote))
+    try:
+        handle, temporary = tempfile.mkstemp(dir=local.parent, prefix=f".{local.name}.")
+        try:
+            with os.fdopen(handle, "w+b") as file:
+                if command is None:
+                    action._connection.fetch_file(remote, temporary)
+                    action._low_level_execute_command(f"rm -f {shlex.quote(remote)}", sudoable=False)
+                else:
+                    _receive(command, file)
+                file.seek(0)
+                found = hashlib.file_digest(file, "sha256").hexdigest()
+                if found != sha256:
+                    raise AnsibleActionFail(
+                        f"what arrived of {remote} is not what was sent: run the same command again"
+                    )
+                os.fsync(file.fileno())
+            Path(temporary).replace(local)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise AnsibleActionFail(f"{local} cannot be written: {error.strerror}") from error
+
+
+def _receive(command: list[str], file: BinaryIO) -> None:
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as ssh:
+        source = cast(BinaryIO, ssh.stdout)
+        while chunk := source.read(CHUNK):
+            file.write(chunk)
+        said = cast(BinaryIO, ssh.stderr).read().decode(errors="replace").strip()
+    if ssh.returncode != 0:
+        raise AnsibleActionFail(f"the host did not send the file: {said[-1000:] or f'ssh ended with {ssh.returncode}'}")
