@@ -200,6 +200,7 @@ def reset(
 _mount("node", "cli_node", "Nodes come and go.")
 _mount("control-plane", "cli_control_plane", "Control planes come and go, with their members of etcd.")
 _mount("etcd", "cli_etcd", "The store of the cluster's state: its members, its backups.")
+_mount("certs", "cli_certs", "The cluster's certificates: list them, renew them.")
 _mount("lab", "cli_lab", "Hosts to try it on: containers on the local Docker engine.")
 _mount("components", "cli_components", "The programs a cluster is made of: list, fetch, build.")
 _mount("image", "cli_image", "Take images of the local Docker engine to the hosts.")

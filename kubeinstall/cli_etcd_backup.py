@@ -16,6 +16,8 @@ from kubeinstall.errors import InputError
 
 __all__ = ["backup", "restore"]
 
+SWAP = "Put the store until now aside, and the restored one in its place"
+
 To = Annotated[
     Path | None,
     typer.Option(
@@ -62,7 +64,10 @@ def restore(
             typer.echo("That is not its name: nothing was touched")
             raise typer.Exit(1)
     variables = {"restore_file": str(found.path), "restore_confirm": True}
-    _play(Console(), cluster, inventory, ["etcd_restore"], check=check, extra_vars=variables)
+    result = _play(Console(), cluster, inventory, ["etcd_restore"], check=check, extra_vars=variables)
+    kept = {answer["kept"]: None for answer in result.returned(SWAP).values() if answer.get("kept")}
+    if kept:
+        typer.echo(f"The store until now is kept on the members, in {', '.join(kept)}: remove it when nobody misses it")
 
 
 def _taken(found: backups.Backup) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible.errors import AnsibleActionFail
+from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
 from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.arguments import ARGUMENTS
 from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.delivery import deliver
@@ -120,7 +121,12 @@ class ActionModule(ActionBase):
     def _problems(self, pem: str, item: Result) -> list[str]:
         if self._pki is None or not self._pki.has(f"{item['authority']}/ca.crt"):
             return ["its authority is not here"]
-        return self._pki.problems(pem, certificate_request(item))
+        return self._pki.problems(pem, certificate_request(item)) or self._asked_for()
+
+    def _asked_for(self) -> list[str]:
+        """Whether the user wants new certificates in place of good ones."""
+        wanted = self._templar.template(self._task_vars.get("kubeinstall_renew_certificates", False))
+        return ["it was asked for"] if boolean(wanted) else []
 
     def _restart(self, found: Result, renewed: bool) -> str | None:
         unit = found["unit"]

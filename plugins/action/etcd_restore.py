@@ -60,8 +60,6 @@ class ActionModule(ActionBase):
             done = self._stage() if part == "stage" else self._call(part)
         except KubeinstallError as error:
             raise AnsibleActionFail(str(error)) from error
-        if done.get("kept"):
-            done["changes"] = [f"keep the store until now in {done['kept']}"]
         return result | done | {"changed": part not in (*LOOKING, "wait")}
 
     def _call(self, part: str, **more: Any) -> dict[str, Any]:

@@ -9,6 +9,8 @@ description:
     made on the host and signed on the controller, files are written atomically, the service is restarted only if something it
     reads has changed, and the task ends when the service answers.
   - Check mode and diff are exact, and touch nothing.
+  - Certificates are signed anew when they no longer do or have less than 30 days left; where the variable
+    C(kubeinstall_renew_certificates) is true, all of them.
   - On a living cluster, hosts restart the service one after another or in batches, and none after a failure.
 version_added: 0.1.0
 author: The kubeinstall developers

@@ -18,7 +18,7 @@ import yaml
 BIN = Path(sys.executable).parent / "kubeinstall"
 COMMANDS = (
     *("init", "validate", "apply", "run", "verify", "status", "kubeconfig", "kubectl", "reset"),
-    *("etcd", "lab", "components", "image", "version"),
+    *("certs", "etcd", "lab", "components", "image", "version"),
 )
 
 
