@@ -15,7 +15,7 @@ from kubeinstall import backups
 from kubeinstall.errors import KubeinstallError
 from kubeinstall.pki import PKI
 
-PARTS = ("read", "look", "stage", "stop", "swap", "start", "wait", "ready", "put_back", "finish")
+PARTS = ("read", "look", "stage", "stop", "swap", "start", "wait", "ready", "put_back", "settle", "finish")
 # What touches nothing, and so is done in check mode too.
 LOOKING = ("read", "look")
 ARGUMENTS: dict[str, Any] = {
@@ -60,7 +60,7 @@ class ActionModule(ActionBase):
             done = self._stage() if part == "stage" else self._call(part)
         except KubeinstallError as error:
             raise AnsibleActionFail(str(error)) from error
-        return result | done | {"changed": part not in (*LOOKING, "wait")}
+        return result | done | {"changed": part not in (*LOOKING, "wait", "settle")}
 
     def _call(self, part: str, **more: Any) -> dict[str, Any]:
         spec: dict[str, Any] = {"operation": part, "unit": self._args["unit"], "ready": self._args["ready"], **more}

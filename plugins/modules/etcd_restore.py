@@ -16,9 +16,9 @@ options:
       - V(stage) brings it to the host, proves it, sees that it is this cluster's, and restores it beside the store.
       - V(stop) and V(start) do so with O(unit); V(ready) starts it and waits until it answers.
       - V(swap) puts the store until now aside and the restored one in its place; V(put_back) undoes that, and V(finish) ends it.
-      - V(wait) waits until the host's member serves.
+      - V(wait) waits until the host's member serves; V(settle) does so too, and ends well also where it does not.
     type: str
-    choices: [read, look, stage, stop, swap, start, wait, ready, put_back, finish]
+    choices: [read, look, stage, stop, swap, start, wait, ready, put_back, settle, finish]
     required: true
   src: {description: The backup on the controller. Needed by V(read)., type: path}
   cluster: {description: The cluster's name. Needed by V(read)., type: str}

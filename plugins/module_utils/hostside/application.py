@@ -60,6 +60,8 @@ def apply(host: Host, spec: dict[str, Any]) -> dict[str, Any]:
 
 def _apply(host: Host, spec: dict[str, Any]) -> str | None:
     record = _prepare(host, spec)
+    if record.data.get("unit") not in (None, spec["unit"]):
+        units.stop(host, record.data["unit"])
     changed = [item for item in considered(host, spec) if files.compare_file(host, item)]
     _remember(host, spec, record, changed)
     _settle_system(host, spec)
@@ -121,7 +123,7 @@ def _start(host: Host, spec: dict[str, Any], record: Record, changed: list[dict[
     unit = spec["unit"]
     if not unit:
         return None
-    unit_changed = any(os.path.basename(item["dest"]) == unit for item in changed)
+    unit_changed = any(os.path.dirname(item["dest"]) == units.DIRECTORY for item in changed)
     state = units.show(host, unit)
     enabled = state.get("UnitFileState") == "enabled"
     if not enabled:

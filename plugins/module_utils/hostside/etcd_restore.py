@@ -10,6 +10,7 @@ spec: root, operation and
     wait      waits until this member serves, with the quorum of all
     ready     unit, ready: starts it, and waits as hostside/ready.py has it
     put_back  kept: the store as it was before swap
+    settle    like wait, and ends well also where it does not serve; {problem}
     finish    kept: what stood for a store that was not there goes
 """
 
@@ -25,6 +26,7 @@ from .errors import HostError
 from .etcd_backup import probe
 from .etcd_proof import OVERHEAD, enough_space, foreign, prove, restore, workplace
 from .host import Host
+from .ready import FLAPPING
 from .ready import wait as wait_ready
 
 HOME = "/var/lib/etcd"
@@ -53,6 +55,8 @@ def main(spec: Dict[str, Any]) -> Dict[str, Any]:
             wait_ready(host, spec["unit"], spec["ready"], before.get("InvocationID", ""))
     elif operation == "put_back":
         put_back(host, spec["kept"])
+    elif operation == "settle":
+        return {"problem": settle(host)}
     elif operation == "finish":
         _forget_empty(host.path(spec["kept"]))
     return {}
@@ -140,12 +144,23 @@ def _forget_empty(directory: str) -> None:
 
 
 def wait(host: Host) -> None:
-    deadline = time.monotonic() + SECONDS
+    deadline, first = time.monotonic() + SECONDS, _restarts(host)
     while True:
         problem = probe(host)["problem"]
         if not problem:
             return
-        state = units.show(host, UNIT)
-        if state.get("ActiveState") == "failed" or time.monotonic() > deadline:
+        if _restarts(host) - first >= FLAPPING or time.monotonic() > deadline:
             raise units.failure(host, UNIT, f"does not serve: {problem}")
         time.sleep(0.3)
+
+
+def settle(host: Host) -> str:
+    try:
+        wait(host)
+    except HostError as error:
+        return str(error)
+    return ""
+
+
+def _restarts(host: Host) -> int:
+    return int(units.show(host, UNIT).get("NRestarts") or 0)

@@ -9,6 +9,7 @@ from typing import Any, Iterable
 from .errors import HostError
 from .host import Host
 
+DIRECTORY = "/etc/systemd/system"
 PROPERTIES = (
     "LoadState,ActiveState,UnitFileState,InvocationID,ExecMainStartTimestampMonotonic,NRestarts,NeedDaemonReload"
 )
