@@ -18,6 +18,7 @@ from kubeinstall.pki import PKI
 PARTS = ("read", "look", "stage", "stop", "swap", "start", "wait", "ready", "put_back", "settle", "finish")
 # What touches nothing, and so is done in check mode too.
 LOOKING = ("read", "look")
+REVISIONS_PER_SECOND = 10_000
 ARGUMENTS: dict[str, Any] = {
     "part": {"type": "str", "choices": list(PARTS), "required": True},
     "src": {"type": "path"},
@@ -71,13 +72,16 @@ class ActionModule(ActionBase):
     def _read(self) -> dict[str, Any]:
         """On the controller alone: the backup, and the names that all members' steps share."""
         found = backups.read(Path(self._args["src"]).absolute())
-        now = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
+        moment = datetime.now(UTC)
+        now = f"{moment:%Y%m%dT%H%M%SZ}"
         backup = {
             "path": str(found.path),
             "sha256": found.sha256,
             # Another one each time, and with it another id of the cluster: a member with the store until now joins none
             # that was restored.
             "token": f"{self._args['cluster']}-{now}",
+            # Beyond all revisions that were ever given out, also after another restore: no etcd writes so fast.
+            "bump": int(moment.timestamp()) * REVISIONS_PER_SECOND,
             "kept": f"/var/lib/etcd/before-restore-{now}.etcd",
         }
         warnings = []
@@ -96,6 +100,7 @@ class ActionModule(ActionBase):
             snapshot=places[backup["sha256"]],
             sha256=backup["sha256"],
             token=backup["token"],
+            bump=backup["bump"],
             authority=authority,
             **{key: self._args[key] for key in ("name", "address", "members")},
         )

@@ -2,7 +2,7 @@
 
 spec: root, operation and
     look      nothing more: the host answers
-    stage     snapshot (path), sha256, authority (PEM), name, address, members {name: address}, token
+    stage     snapshot (path), sha256, authority (PEM), name, address, members {name: address}, token, bump
               Proves the snapshot and restores it beside the living store; {revision, keys}
     stop      unit
     swap      kept (path): where the store until now goes; {kept: that path, or "" where there was none}
@@ -90,14 +90,14 @@ def stage(host: Host, spec: Dict[str, Any]) -> Dict[str, Any]:
 def _as_member(spec: Dict[str, Any]) -> "list[str]":
     """The options that make the snapshot this member's store.
 
-    Revisions go far beyond all that were ever given out, and those before are marked as gone: every client that watches
-    has to list anew, instead of taking what comes for a continuation of what it saw before.
+    Revisions go `bump` beyond the snapshot's, and those before are marked as gone: every client that watches has to
+    list anew, instead of taking what comes for a continuation of what it saw before.
     """
     peers = ",".join(f"{name}=https://{address}:2380" for name, address in spec["members"].items())
     return [
         *("--name", spec["name"], "--initial-advertise-peer-urls", f"https://{spec['address']}:2380"),
         *("--initial-cluster", peers, "--initial-cluster-token", spec["token"]),
-        *("--bump-revision", "1000000000", "--mark-compacted"),
+        *("--bump-revision", str(spec["bump"]), "--mark-compacted"),
     ]
 
 

@@ -86,6 +86,7 @@ def stage(root: Path, snapshot: Path, authority: str = AUTHORITY, **more: Any) -
         "address": "192.0.2.1",
         "members": {"a": "192.0.2.1", "b": "192.0.2.2"},
         "token": "t",
+        "bump": 17_000_000_000_000,
     }
     answer: dict[str, Any] = etcd_restore.main(spec | more)
     return answer
@@ -125,7 +126,7 @@ def test_revisions_go_beyond_all_that_were_given_out(root: Path, taken: dict[str
     status = subprocess.run(
         ["etcdutl", "snapshot", "status", database, "--write-out=json"], capture_output=True, text=True, check=True
     )
-    assert json.loads(status.stdout)["revision"] > 1_000_000_000
+    assert json.loads(status.stdout)["revision"] >= 17_000_000_000_000
 
 
 @pytest.mark.parametrize(
