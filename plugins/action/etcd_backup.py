@@ -9,9 +9,10 @@ from typing import Any
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
+from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.connections import interpreter
 from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.delivery import landing
 from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.fetching import fetch
-from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.hostcall import call, interpreter
+from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.hostcall import call
 
 from kubeinstall import backups
 from kubeinstall.access import write_private

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible.plugins.action import ActionBase
+from ansible_collections.kubeinstall.cluster.plugins.plugin_utils import hold
 
 from kubeinstall.cluster import Cluster
 from kubeinstall.cluster.inventory import host_variables
@@ -59,6 +60,9 @@ class ActionModule(ActionBase):
                 check_change(cluster, change["verb"], change["kind"], change["hosts"])
         except InputError as error:
             return result | {"failed": True, "msg": str(error)}
+        if reports and not self._task.check_mode:
+            # Before anything is touched: once for all, and where another run is at work, said once.
+            hold.take(self, variables)
         asked = f", {len(reports)} asked" if reports else ""
         return result | {
             "msg": f"{len(cluster.hosts)} hosts{asked}, Kubernetes {cluster.kubernetes_version}: nothing is in the way",

@@ -17,7 +17,12 @@ from typing import Any, BinaryIO, cast
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
-from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.hostcall import interpreter
+from ansible_collections.kubeinstall.cluster.plugins.plugin_utils import hold
+from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.connections import (
+    command_over,
+    interpreter,
+    streaming,
+)
 
 CHUNK = 1 << 20
 # Below this rate zlib's fastest level, at 60 to 80 MB/s a core and a third of the size, delivers sooner than the
@@ -67,14 +72,15 @@ def deliver(action: ActionBase, task_vars: Mapping[str, Any], files: Sequence[tu
     """
     if not files:
         return {}
-    python = interpreter(action, task_vars)
-    command = stream(action, python, RECEIVE)
-    if command is None:
+    hold.check()
+    python, connection = interpreter(action, task_vars), action._connection
+    if not streaming(connection):
         return _put(action, python, files)
+    command = command_over(connection, action._play_context.remote_addr, [python, "-I", "-S", "-c", RECEIVE])
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as ssh:
         # A broken pipe is no news: the host's own words about it are in stderr.
-        with contextlib.suppress(BrokenPipeError), cast(BinaryIO, ssh.stdin) as entrance:
-            _send(entrance, files)
+        with contextlib.suppress(BrokenPipeError), cast(BinaryIO, ssh.stdin) as stream:
+            _send(stream, files)
         said = cast(BinaryIO, ssh.stderr).read().decode(errors="replace").strip()
         directory = cast(BinaryIO, ssh.stdout).read().decode().strip()
     if ssh.returncode != 0 or not directory:
@@ -111,19 +117,6 @@ def landing(action: ActionBase, python: str) -> str:
     if made["rc"] != 0:
         raise AnsibleActionFail(f"the host has no place for files: {made['stderr'].strip()}")
     return str(made["stdout"]).strip().splitlines()[-1]
-
-
-def stream(action: ActionBase, python: str, script: str) -> list[str] | None:
-    """A command line that runs a script with the host's Python as the login user, its standard streams being ours.
-
-    None where there is none: a password has to be typed for ssh by Ansible itself, other connections have no stream.
-    """
-    connection = action._connection
-    if connection.transport != "ssh" or connection.get_option("password"):
-        return None
-    connection.host = connection.get_option("host") or action._play_context.remote_addr
-    remote = f"/bin/sh -c {shlex.quote(f'{python} -I -S -c {shlex.quote(script)}')}"
-    return list(connection._build_command(connection.get_option("ssh_executable"), "ssh", connection.host, remote))
 
 
 def _put(action: ActionBase, python: str, files: Sequence[tuple[Path, str]]) -> dict[str, str]:

@@ -7,14 +7,18 @@ import os
 import shlex
 import subprocess
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
-from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.delivery import CHUNK, stream
-from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.hostcall import interpreter
+from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.connections import (
+    command_over,
+    interpreter,
+    streaming,
+)
+from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.delivery import CHUNK
 
 # Runs as the login user. The name goes first: however this ends, nothing stays on the host.
 SEND = """\
@@ -30,17 +34,17 @@ with open(p, "rb") as i:
 
 def fetch(action: ActionBase, task_vars: Mapping[str, Any], remote: str, local: Path, sha256: str) -> None:
     """Move the login user's file `remote` here, mode 0600, whole or not at all. Raises AnsibleActionFail."""
-    python = interpreter(action, task_vars)
-    command = stream(action, python, SEND.format(path=remote))
+    connection = action._connection
+    words = [interpreter(action, task_vars), "-I", "-S", "-c", SEND.format(path=remote)]
     try:
         handle, temporary = tempfile.mkstemp(dir=local.parent, prefix=f".{local.name}.")
         try:
             with os.fdopen(handle, "w+b") as file:
-                if command is None:
-                    action._connection.fetch_file(remote, temporary)
-                    action._low_level_execute_command(f"rm -f {shlex.quote(remote)}", sudoable=False)
+                if streaming(connection):
+                    _receive(command_over(connection, action._play_context.remote_addr, words), file)
                 else:
-                    _receive(command, file)
+                    connection.fetch_file(remote, temporary)
+                    action._low_level_execute_command(f"rm -f {shlex.quote(remote)}", sudoable=False)
                 file.seek(0)
                 found = hashlib.file_digest(file, "sha256").hexdigest()
                 if found != sha256:
@@ -56,7 +60,7 @@ def fetch(action: ActionBase, task_vars: Mapping[str, Any], remote: str, local: 
         raise AnsibleActionFail(f"{local} cannot be written: {error.strerror}") from error
 
 
-def _receive(command: list[str], file: BinaryIO) -> None:
+def _receive(command: Sequence[bytes], file: BinaryIO) -> None:
     with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as ssh:
         source = cast(BinaryIO, ssh.stdout)
         while chunk := source.read(CHUNK):

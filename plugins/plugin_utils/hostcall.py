@@ -15,9 +15,13 @@ from typing import Any
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
+from ansible_collections.kubeinstall.cluster.plugins.plugin_utils import hold
+from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.connections import interpreter
 
 HOSTSIDE = Path(__file__).resolve().parent.parent / "module_utils" / "hostside"
 BEGIN, END = "<<<kubeinstall", "kubeinstall>>>"
+# These look and change nothing that others would; all the rest is for one run at a time.
+READING = ("network_probe", "probe", "status", "verify_cluster", "verify_host")
 
 # -I and -S: no site-packages, no environment of the host's can change what runs. The sources become a package of
 # their own.
@@ -54,18 +58,16 @@ def _sources() -> str:
     return repr({path.stem: path.read_text() for path in sorted(HOSTSIDE.glob("*.py"))})
 
 
-def interpreter(action: ActionBase, task_vars: Mapping[str, Any]) -> str:
-    """The host's Python: what the inventory says, else /usr/bin/python3. Discovery would cost a round trip."""
-    value = str(action._templar.template(task_vars.get("ansible_python_interpreter")) or "")
-    return "/usr/bin/python3" if not value or value.startswith("auto") or value == "None" else value
-
-
 def call(action: ActionBase, task_vars: Mapping[str, Any], module: str, spec: Mapping[str, Any]) -> dict[str, Any]:
     """Run `hostside.MODULE.main(spec)` on the task's host, as the task's user and with its become.
 
     `spec` and the result are JSON objects. Raises AnsibleActionFail with a sentence where the host says no, and lets
-    Ansible's own AnsibleConnectionFailure pass where the host can't be reached.
+    Ansible's own AnsibleConnectionFailure pass where the host can't be reached. Outside of check mode, and for all that
+    does not only read, the run holds the cluster from then on; where another one does, that is the sentence.
     """
+    if module not in READING and not action._task.check_mode:
+        hold.take(action, task_vars)
+    hold.check()
     python = interpreter(action, task_vars)
     script = "\n".join(
         (
