@@ -13,6 +13,7 @@ from ansible.errors import AnsibleActionFail
 from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
 from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.arguments import ARGUMENTS
+from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.bootstrap import begin_together
 from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.delivery import deliver
 from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.differences import as_diff, sentence
 from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.hostcall import call
@@ -55,7 +56,7 @@ class ActionModule(ActionBase):
         self._pki = PKI(Path(directory)) if directory else None
         self._shared = SharedFiles(self._pki)
         self._spec = build(self, self._task_vars, self._args, self._shared)
-        found = self._call("compare")
+        found = self._call("compare", etcd_cluster=self._etcd_cluster())
         self._refuse_another_cluster(found)
         if self._without_data(found):
             return {"changed": False, "changes": [], "joins": True}
@@ -84,9 +85,18 @@ class ActionModule(ActionBase):
                 " authority was made. Restore the PKI directory, or reset the host if it is to leave its cluster."
             )
 
+    def _etcd_cluster(self) -> str | None:
+        """The id of the cluster that a member of etcd has to belong to, once it is known."""
+        formed = self._pki.formed if self._pki else None
+        return (formed or {}).get("cluster_id") if (self._args["spare"] or {}).get("etcd_member") else None
+
     def _without_data(self, found: Result) -> bool:
         """Whether the host has no data of a cluster that was formed, and is to be left as it is for now."""
         formed = self._pki.formed if self._pki else None
+        if not formed and self._args["begins_with"]:
+            state = {"data": next(iter(found["bootstraps"]), ""), "worked": found["worked"]}
+            host, present = self._task_vars["inventory_hostname"], self._task_vars["ansible_play_hosts"]
+            begin_together(self._args["name"], host, self._args["begins_with"], present, state)
         if not formed or not found["bootstraps"]:
             return False
         if self._args["without_data"] == "refuse":

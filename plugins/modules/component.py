@@ -119,6 +119,11 @@ options:
       etcd_member: {description: Name of the member of etcd that this is; the others have to be a quorum., type: str}
       peers: {description: URLs of which at least one has to answer; none are needed where none are given., type: list, elements: str, default: []}
       ca: {description: Authority of the peers' certificates., type: str}
+  begins_with:
+    description: Hosts whose data begins together with this one's, itself among them. Without all of them in the run, none begins.
+    type: list
+    elements: str
+    default: []
   at_once:
     description: How many hosts may restart it at the same time; by default the variable C(kubeinstall_restarts_at_once), else one.
     type: int

@@ -94,6 +94,7 @@ ARGUMENTS: dict[str, Any] = {
         "options": {"etcd_member": STRING, "peers": STRINGS, "ca": STRING},
         "mutually_exclusive": [("etcd_member", "peers")],
     },
+    "begins_with": STRINGS,
     "at_once": {"type": "int"},
     "without_data": {"type": "str", "choices": ["refuse", "leave", "join"], "default": "refuse"},
     "pki_directory": STRING,

@@ -16,8 +16,8 @@ def compare(host: Host, spec: dict[str, Any]) -> dict[str, Any]:
     """Everything that differs from the spec. Nothing is touched.
 
     Returns {architecture, changes: [difference], certificates: {name: what is there}, needs: {binaries, images},
-    unit: {living, enabled, why, reload}, bootstraps: [data that does not exist yet]}. `why` the unit has to be started
-    again, `reload` why it has to read its files again; one of them at most.
+    unit: {living, enabled, why, reload}, bootstraps: [data that does not exist yet], worked: was its unit ever ready}.
+    `why` the unit has to be started again, `reload` why it has to read its files again; one of them at most.
     """
     record = Record(host, spec["name"])
     changes = _system_changes(host, spec)
@@ -29,18 +29,24 @@ def compare(host: Host, spec: dict[str, Any]) -> dict[str, Any]:
     changes += [{"kind": "file", "path": path, "before": files.read(host.path(path)), "after": None} for path in gone]
     pictures = missing_images(spec)
     changes += [system.describe("image", item["reference"], "missing", "loaded") for item in pictures]
+    unit = _unit_state(host, spec, record)
+    if unit and unit["living"] and spec.get("etcd_cluster"):
+        from . import etcd
+
+        etcd.refuse_another(host, spec["etcd_cluster"])
     found = {item["name"]: certificates.look(host, item) for item in spec["certificates"]}
     return {
         "architecture": host.architecture,
         "changes": changes,
         "certificates": found,
         "needs": {"binaries": programs, "images": [item["reference"] for item in pictures]},
-        "unit": _unit_state(host, spec, record),
+        "unit": unit,
         "bootstraps": [
             item["only_if_missing"]
             for item in spec["files"]
             if item.get("only_if_missing") and not os.path.exists(host.path(item["only_if_missing"]))
         ],
+        "worked": bool(record.data.get("stamp")),
     }
 
 

@@ -71,6 +71,22 @@ def members(host: Host, endpoints: str = "") -> List[Member]:
     ]
 
 
+def refuse_another(host: Host, wanted: str) -> None:
+    """HostError if this host's member answers, and belongs to another cluster than the one of the id `wanted`."""
+    try:
+        # Of its own data alone: it has to be known without a quorum, too.
+        answer = etcdctl(host, "get", "health", "--keys-only", "--consistency=s")
+    except HostError:
+        return
+    found = f"{answer['header']['cluster_id']:x}"
+    if found != wanted:
+        raise HostError(
+            f"this host's etcd belongs to the cluster {found}, and the PKI directory to {wanted}: they began, or were"
+            " restored, apart from each other. Nothing was changed. Bring the right data or PKI directory back, or"
+            " reset the host if it is to leave its cluster"
+        )
+
+
 def problem(host: Host, member: Member) -> str:
     """Why a member does not do its part, in its own words or etcdctl's; empty when it does."""
     if not member.client:

@@ -87,6 +87,19 @@ def test_one_of_three_healthy_members_can_be_spared_and_none_of_two(members: Mem
     etcd.spare(members.host, "three")
 
 
+def test_a_member_of_another_cluster_is_refused_also_without_a_quorum(members: Members) -> None:
+    wanted = f"{etcd.etcdctl(members.host, 'member', 'list')['header']['cluster_id']:x}"
+    for name in ("two", "three"):
+        members.processes[name].kill()
+        members.processes[name].wait()
+    etcd.refuse_another(members.host, wanted)
+    with pytest.raises(HostError, match=f"belongs to the cluster {wanted}, and the PKI directory to 12ab"):
+        etcd.refuse_another(members.host, "12ab")
+    members.processes["one"].kill()
+    members.processes["one"].wait()
+    etcd.refuse_another(members.host, "12ab")
+
+
 class Answer(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self.send_response(200 if self.path == "/readyz" else 500)
