@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import getpass
 import json
 import locale
 import os
@@ -118,9 +119,10 @@ def run(
 
 @contextlib.contextmanager
 def alone(inventory: Path) -> Iterator[None]:
-    """While it lasts, no other run of this user's controller changes the same cluster. Raises RunError if one does.
+    """While it lasts, no other command on this inventory changes the same cluster. Raises RunError if one does.
 
-    Two runs that restart members of one cluster side by side could take its quorum.
+    Said at once, and over all the runs that a command makes. Other controllers, other copies of the inventory and plain
+    ansible-playbook are kept out by each run's hold on the hosts (plugin_utils/hold.py).
     """
     folder = state_directory(inventory)
     folder.mkdir(mode=0o700, exist_ok=True)
@@ -130,10 +132,11 @@ def alone(inventory: Path) -> Iterator[None]:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             handle.seek(0)
-            what = f"another run is at work on this cluster (process {handle.read().strip() or 'unknown'})"
+            what = f"another run is at work on this cluster ({handle.read().strip() or 'unknown'})"
             raise RunError(what, where=str(path), remedy="wait until it has ended, or end it") from None
         handle.truncate(0)
-        handle.write(str(os.getpid()))
+        since = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime())
+        handle.write(f"{getpass.getuser()}, process {os.getpid()}, since {since}")
         handle.flush()
         yield
 
