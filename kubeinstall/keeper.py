@@ -3,8 +3,8 @@
     python -I -S keeper.py RUN_PID STATE_FILE   <<< [{"host": name, "command": [word, …]}, …]
 
 Each command runs module_utils/hostside/hold.py on a host and keeps its name as long as we write to it. The answer is
-one line of JSON: {"holding": [host]} or {"held": what the holder says, "host": name} or, where no host answers,
-{"unknown": {host: why}}. After "holding" this process stays, out of the run's sight, and notes in STATE_FILE when a
+one line of JSON: {"holding": [host]} or {"held": what the holder says, "host": name} or, where no host can be reached,
+{"away": {host: why}}, or {"failed": {host: why}}. After "holding" this process stays, out of the run's sight, and notes in STATE_FILE when a
 host last answered (CLOCK_BOOTTIME: it goes on while a laptop sleeps). When the run's process ends, by whatever
 signal, the hold ends with it. Only the standard library: it starts in a few milliseconds.
 """
@@ -23,6 +23,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
+SSH_FAILED = 255
 BEAT_SECONDS = 3.0
 # A host that has not answered within it is as good as away.
 CONNECT_SECONDS = 20.0
@@ -44,7 +45,7 @@ class Hold:
         self.stdout = cast(BinaryIO, self.process.stdout)
 
     def answer(self, deadline: float) -> dict[str, Any]:
-        """Its first line of JSON (a login shell may print others), or {"failed": why}."""
+        """Its first line of JSON (a login shell may print others), or {"failed": why, "away": whether ssh did not reach it}."""
         text = b""
         while select.select([self.stdout], [], [], max(0.0, deadline - time.monotonic()))[0]:
             part = os.read(self.stdout.fileno(), 4096)
@@ -55,8 +56,9 @@ class Hold:
             if not part:
                 self.said.seek(0)
                 words = self.said.read().decode(errors="replace").strip().splitlines()
-                return {"failed": words[-1] if words else "it ended without a word"}
-        return {"failed": f"no answer within {CONNECT_SECONDS:.0f} s"}
+                away = self.process.wait() == SSH_FAILED
+                return {"failed": words[-1] if words else "it ended without a word", "away": away}
+        return {"failed": f"no answer within {CONNECT_SECONDS:.0f} s", "away": False}
 
     def beat(self) -> None:
         with contextlib.suppress(OSError):
@@ -117,7 +119,8 @@ def _answer(holds: Sequence[Hold]) -> dict[str, Any]:
     holding = [host for host, answer in answers.items() if answer.get("holding")]
     if holding:
         return {"holding": holding}
-    return {"unknown": {host: str(answer.get("failed")) for host, answer in answers.items()}}
+    away = all(answer["away"] for answer in answers.values())
+    return {"away" if away else "failed": {host: answer["failed"] for host, answer in answers.items()}}
 
 
 def _keep(holds: list[Hold], watched: int, state: Path) -> None:

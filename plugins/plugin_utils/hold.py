@@ -52,9 +52,12 @@ def take(action: ActionBase, task_vars: Mapping[str, Any]) -> None:
             answer = _keep(_commands(action, task_vars), state)
             if "held" in answer:
                 refused.write_text(_sentence(answer["held"] or {}, answer["host"]))
-            elif "holding" not in answer:
+            elif "failed" in answer:
+                refused.write_text(f"the run's hold on the cluster could not be taken: {_told(answer['failed'])}")
+            elif "away" in answer:
                 state.write_text(UNKNOWN)
-                action._display.warning(_unknown(answer.get("unknown", {})))
+                told = _told(answer["away"]) or "none can be asked over its connection"
+                action._display.warning(f"nobody says whether another run changes this cluster: {told}")
     if refused.exists():
         raise AnsibleActionFail(refused.read_text())
 
@@ -128,6 +131,5 @@ def _sentence(holder: Mapping[str, Any], host: str) -> str:
     )
 
 
-def _unknown(reasons: Mapping[str, str]) -> str:
-    told = "; ".join(f"{host}: {why}" for host, why in reasons.items()) or "none can be asked over its connection"
-    return f"no control plane or etcd member says whether another run is at work: {told}"
+def _told(reasons: Mapping[str, str]) -> str:
+    return "; ".join(f"{host}: {why}" for host, why in reasons.items())

@@ -131,7 +131,11 @@ def test_the_run_knows_when_it_was_last_answered(
 def test_hosts_that_do_not_answer_are_told(name: str, sleeper: Callable[[], Any], begin: Begin) -> None:
     refuses = ["sh", "-c", "echo No route to host >&2; exit 255"]
     greets = ["sh", "-c", 'echo "Welcome {here}"; exec "$@"', "sh", *on_host(name, "me@here")]
-    assert begin(sleeper().pid, refuses)[1] == {"unknown": {"host0": "No route to host"}}
+    assert begin(sleeper().pid)[1] == {"away": {}}
+    assert begin(sleeper().pid, refuses)[1] == {"away": {"host0": "No route to host"}}
+    # One that is reached, and cannot do its part, is no reason to go on without it.
+    fails = ["sh", "-c", "echo no Python >&2; exit 127"]
+    assert begin(sleeper().pid, refuses, fails)[1] == {"failed": {"host0": "No route to host", "host1": "no Python"}}
     assert begin(sleeper().pid, refuses, greets)[1] == {"holding": ["host1"]}
 
 
