@@ -3,10 +3,10 @@
     python -I -S keeper.py RUN_PID STATE_FILE   <<< [{"host": name, "command": [word, …]}, …]
 
 Each command runs module_utils/hostside/hold.py on a host and keeps its name as long as we write to it. The answer is
-one line of JSON: {"holding": [host]} or {"held": what the holder says, "host": name} or, where no host can be reached,
-{"away": {host: why}}, or {"failed": {host: why}}. After "holding" this process stays, out of the run's sight, and notes in STATE_FILE when a
-host last answered (CLOCK_BOOTTIME: it goes on while a laptop sleeps). When the run's process ends, by whatever
-signal, the hold ends with it. Only the standard library: it starts in a few milliseconds.
+one line of JSON: {"holding": [host]}; {"held": what the holder says, "host": name}; {"away": {host: why}} where none
+can be reached; or {"failed": {host: why}}. After "holding" this process stays, out of the run's sight, and notes in
+STATE_FILE when a host last answered (CLOCK_BOOTTIME: it goes on while a laptop sleeps). When the run's process ends, by
+whatever signal, the hold ends with it. Only the standard library: it starts in a few milliseconds.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Hold:
         self.stdout = cast(BinaryIO, self.process.stdout)
 
     def answer(self, deadline: float) -> dict[str, Any]:
-        """Its first line of JSON (a login shell may print others), or {"failed": why, "away": whether ssh did not reach it}."""
+        """Its first line of JSON (a login shell may print others), or {"failed": why, "away": it was not reached}."""
         text = b""
         while select.select([self.stdout], [], [], max(0.0, deadline - time.monotonic()))[0]:
             part = os.read(self.stdout.fileno(), 4096)
