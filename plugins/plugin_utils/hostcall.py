@@ -21,7 +21,8 @@ from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.connections im
 HOSTSIDE = Path(__file__).resolve().parent.parent / "module_utils" / "hostside"
 BEGIN, END = "<<<kubeinstall", "kubeinstall>>>"
 # These look and change nothing that others would; all the rest is for one run at a time.
-READING = ("network_probe", "probe", "status", "verify_cluster", "verify_host")
+READING = ("certificates_list", "etcd_backup", "network_probe", "probe", "status", "verify_cluster", "verify_host")
+ASKING = ("ask", "foresee")
 
 # -I and -S: no site-packages, no environment of the host's can change what runs. The sources become a package of
 # their own.
@@ -65,7 +66,8 @@ def call(action: ActionBase, task_vars: Mapping[str, Any], module: str, spec: Ma
     Ansible's own AnsibleConnectionFailure pass where the host can't be reached. Outside of check mode, and for all that
     does not only read, the run holds the cluster from then on; where another one does, that is the sentence.
     """
-    if module not in READING and not action._task.check_mode:
+    reads = module in READING or spec.get("operation") in ASKING
+    if not reads and not action._task.check_mode:
         hold.take(action, task_vars)
     hold.check()
     python = interpreter(action, task_vars)

@@ -60,7 +60,11 @@ class Members:
             flags[f"{kind}key-file"] = files / "healthcheck-client.key"
             flags[f"{kind}trusted-ca-file"] = files / "ca.crt"
             flags[f"{kind}client-cert-auth"] = "true"
-        command = [self._binary, "--unsafe-no-fsync", *(f"--{flag}={value}" for flag, value in flags.items())]
+        command: list[str | Path] = [
+            self._binary,
+            "--unsafe-no-fsync",
+            *(f"--{flag}={value}" for flag, value in flags.items()),
+        ]
         self.processes[name] = self._stack.enter_context(running(self.folder / f"{name}.log", *command))
 
     def change(self, operation: str, name: str = "", *, check: bool = False) -> Any:
@@ -107,7 +111,7 @@ def test_a_member_joins_as_a_learner_and_leaves(members: Members) -> None:
     assert members.change("promote")["changes"] == []
     members.start("two", announced["members"])
     eventually(lambda: members.known() == {"one": False, "two": True}, 30, "two has started")
-    with pytest.raises(HostError, match="two is a member of etcd, and its data is not on the host.*etcd replace two"):
+    with pytest.raises(HostError, match=r"two is a member of etcd, and its data is not on the host.*etcd replace two"):
         members.change("announce", "two")
     # The next one lets it in first.
     assert members.change("announce", "three")["changes"][0].startswith("promote two")
