@@ -37,7 +37,8 @@ class Members:
         self._pki = folder / "root/etc/etcd/pki"
         self._pki.mkdir(parents=True)
         usages = frozenset({"server", "client"})
-        request = CertificateRequest("etcd", "member", (), (), (*ADDRESSES.values(),), usages)
+        # Whoever calls from this machine does so from 127.0.0.1, which members compare with the certificate.
+        request = CertificateRequest("etcd", "member", (), (), ("127.0.0.1", *ADDRESSES.values()), usages)
         certificate, key = pki.issue(request)
         (self._pki / "healthcheck-client.crt").write_text(certificate)
         (self._pki / "healthcheck-client.key").write_text(key)
@@ -45,7 +46,7 @@ class Members:
 
     def start(self, name: str, members: dict[str, str], state: str = "existing") -> None:
         address, files = ADDRESSES[name], self._pki
-        flags = {
+        flags: dict[str, Any] = {
             "name": name,
             "data-dir": self.folder / name,
             "listen-client-urls": f"https://{address}:2379",
@@ -60,12 +61,8 @@ class Members:
             flags[f"{kind}key-file"] = files / "healthcheck-client.key"
             flags[f"{kind}trusted-ca-file"] = files / "ca.crt"
             flags[f"{kind}client-cert-auth"] = "true"
-        command: list[str | Path] = [
-            self._binary,
-            "--unsafe-no-fsync",
-            *(f"--{flag}={value}" for flag, value in flags.items()),
-        ]
-        self.processes[name] = self._stack.enter_context(running(self.folder / f"{name}.log", *command))
+        arguments = ["--unsafe-no-fsync", *(f"--{flag}={value}" for flag, value in flags.items())]
+        self.processes[name] = self._stack.enter_context(running(self.folder / f"{name}.log", self._binary, *arguments))
 
     def change(self, operation: str, name: str = "", *, check: bool = False) -> Any:
         address = ADDRESSES.get(name, "")
