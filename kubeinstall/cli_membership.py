@@ -12,7 +12,7 @@ import typer
 from kubeinstall.cli import _console, _play, _provision
 from kubeinstall.cli_support import load_cluster
 from kubeinstall.errors import InputError
-from kubeinstall.membership import check_change
+from kubeinstall.membership import WORDS, check_change
 
 if TYPE_CHECKING:
     from kubeinstall.cluster import Cluster
@@ -57,7 +57,8 @@ def remove(inventory: Path, kind: str, names: Sequence[str], *, check: bool, yes
     _ask(cluster, f"Take {', '.join(names)} out of {'etcd' if kind == 'etcd' else 'the cluster'}?", yes)
     done = _play(_console(), cluster, inventory, [f"{kind}_remove"], extra_vars=hosts)
     for name in silent(done, names):
-        typer.echo(f"{name} did not answer, and still carries its part: kubeinstall never lets it back in by itself")
+        again = f"kubeinstall {WORDS[kind][0]} remove {name}"
+        typer.echo(f"{name} did not answer, and still carries its part: once it does, clean it by {again} again")
     option = f" -i {inventory}"
     group = f"the group {kind}" if kind == "etcd" else "all groups"
     typer.echo(f"Next: take {', '.join(names)} out of {group} of the inventory, then kubeinstall apply{option}")

@@ -34,12 +34,21 @@ class Knowledge(BaseModel):
 
 
 def check_membership(
-    inputs: Inputs, knowledge: Knowledge, reports: Mapping[str, Report], welcome: Collection[str], errors: Findings
-) -> tuple[str, ...]:
-    """The marks of those hosts that are `welcome`: they come back on purpose. All others are refused."""
+    inputs: Inputs,
+    knowledge: Knowledge,
+    reports: Mapping[str, Report],
+    welcome: Collection[str],
+    errors: Findings,
+    warnings: Findings,
+) -> dict[str, str]:
+    """{mark: host} of those hosts that are `welcome`: they come back on purpose. All others are refused."""
     listed = {host.name for host in inputs.hosts}
     owners = {address: name for name, address in knowledge.nodes.items() if address and name not in listed}
-    welcomed: list[str] = []
+    for name in knowledge.nodes:
+        if name not in listed and f"node.{name}" in knowledge.marks:
+            what = f"{name} was taken out of the cluster and is a node again: its host was switched on as it was"
+            warnings.add(what, f"list it and take it out again, now that it answers: kubeinstall node remove {name}")
+    welcomed: dict[str, str] = {}
     for host in inputs.hosts:
         if owner := owners.get(node_address(host)):
             errors.add(
@@ -52,14 +61,14 @@ def check_membership(
         for key, mark in knowledge.marks.items():
             if what := _same(inputs, host, machine_id, key, mark):
                 if host.name in welcome:
-                    welcomed.append(key)
+                    welcomed[key] = host.name
                 else:
                     errors.add(
                         what,
                         f"take it out of the inventory, or bring it back on purpose: {_way_back(inputs, host, key)}",
                         hosts=[host],
                     )
-    return tuple(welcomed)
+    return welcomed
 
 
 def _same(inputs: Inputs, host: HostInput, machine_id: str, key: str, mark: Mark) -> str:

@@ -53,7 +53,7 @@ class Host(BaseModel):
 class Cluster(BaseModel):
     """A cluster that can be built. `warnings` are what is odd about it; `inventory` is the inventory's directory.
 
-    `welcomed` are the marks of hosts that were taken out once and come back on purpose.
+    `welcomed` are hosts that were taken out once and come back on purpose, by their marks.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -70,7 +70,7 @@ class Cluster(BaseModel):
     state_directory: Path
     hosts: tuple[Host, ...]
     warnings: tuple[Problem, ...] = ()
-    welcomed: tuple[str, ...] = ()
+    welcomed: Mapping[str, str] = Field(default_factory=dict)
 
     @classmethod
     def load(cls, inventory: Path | str) -> Cluster:
@@ -120,13 +120,13 @@ class Cluster(BaseModel):
         check_manifests(inputs, errors)
         check_checkout(warnings)
         check_facts(inputs, known, reports, errors)
-        welcomed = check_membership(inputs, knowledge or Knowledge(), reports, welcome, errors)
+        welcomed = check_membership(inputs, knowledge or Knowledge(), reports, welcome, errors, warnings)
         if problems := errors.problems():
             raise InputError(_headline(problems), problems=problems)
         return cls._of(inputs, warnings.problems(), welcomed)
 
     @classmethod
-    def _of(cls, inputs: Inputs, warnings: tuple[Problem, ...], welcomed: tuple[str, ...]) -> Cluster:
+    def _of(cls, inputs: Inputs, warnings: tuple[Problem, ...], welcomed: Mapping[str, str]) -> Cluster:
         return cls(
             inventory=inputs.directory,
             name=inputs.cluster("cluster_name"),

@@ -66,7 +66,7 @@ class ActionModule(ActionBase):
         asked = f", {len(reports)} asked" if reports else ""
         return result | {
             "msg": f"{len(cluster.hosts)} hosts{asked}, Kubernetes {cluster.kubernetes_version}: nothing is in the way",
-            "welcomed": list(cluster.welcomed),
+            "welcomed": dict(cluster.welcomed),
             "warnings": [str(warning) for warning in cluster.warnings],
         }
 

@@ -42,5 +42,5 @@ EXAMPLES = r"""
 
 RETURN = r"""
 msg: {description: "Everything that is wrong, one line for each; or in short what was looked at.", type: str, returned: always}
-welcomed: {description: "The marks of the welcome hosts, which are to be forgotten.", type: list, elements: str, returned: success}
+welcomed: {description: "The marks of the welcome hosts, which are to be forgotten, and the host of each.", type: dict, returned: success}
 """
