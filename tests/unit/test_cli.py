@@ -18,7 +18,7 @@ import yaml
 BIN = Path(sys.executable).parent / "kubeinstall"
 COMMANDS = (
     *("init", "validate", "apply", "run", "verify", "status", "kubeconfig", "kubectl", "reset"),
-    *("certs", "etcd", "lab", "components", "image", "version"),
+    *("node", "control-plane", "etcd", "certs", "lab", "components", "image", "version"),
 )
 
 
@@ -67,7 +67,7 @@ def test_every_command_explains_itself(command: str) -> None:
     done = kubeinstall(command, "--help")
     assert done.code == 0, done.err
     assert f"Usage: kubeinstall {command}" in done.out
-    if command not in ("etcd", "lab", "components", "image"):
+    if command not in ("node", "control-plane", "etcd", "lab", "components", "image"):
         assert "Example: kubeinstall " in done.out
 
 
