@@ -59,7 +59,12 @@ def test_what_cannot_be_read_is_a_problem(pem: str | None, what: str) -> None:
 
 def test_the_authorities_and_the_operators_own(pki: PKI, tmp_path: Path) -> None:
     pki.mark_formed({})
-    state = {"pki_directory": pki.directory, "state_directory": tmp_path, "name": "lab", "api_server": "https://a:6443"}
+    state = {
+        "pki_directory": pki.directory,
+        "state_directory": tmp_path,
+        "name": "lab",
+        "api_servers": ("https://a:6443",),
+    }
     cluster: Any = SimpleNamespace(**state)
     assert [one["subject"] for one in certs.on_the_controller(cluster)] == [
         "kubernetes-ca",
