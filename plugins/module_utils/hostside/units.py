@@ -11,7 +11,8 @@ from .host import Host
 
 DIRECTORY = "/etc/systemd/system"
 PROPERTIES = (
-    "LoadState,ActiveState,UnitFileState,InvocationID,ExecMainStartTimestampMonotonic,NRestarts,NeedDaemonReload"
+    "LoadState,ActiveState,UnitFileState,InvocationID,ExecMainStartTimestampMonotonic,ActiveEnterTimestampMonotonic,"
+    "NRestarts,NeedDaemonReload"
 )
 
 
@@ -33,7 +34,9 @@ def started_at(state: dict[str, str]) -> float:
     """Seconds since the epoch. Reckoned from the monotonic clock: it has microseconds, and steps of the clock don't
     touch it.
     """
-    monotonic = int(state.get("ExecMainStartTimestampMonotonic") or 0) / 1e6
+    # A timer has no process of its own.
+    process, unit = (int(state.get(f"{what}TimestampMonotonic") or 0) for what in ("ExecMainStart", "ActiveEnter"))
+    monotonic = (process or unit) / 1e6
     return time.time() - (time.clock_gettime(time.CLOCK_MONOTONIC) - monotonic)
 
 
