@@ -72,7 +72,6 @@ components: venv ## Fetch or build all components of a cluster into the cache
 
 .PHONY: test
 test: components check cluster-tests ## Run what every change is held to
-	$(PYTEST) tests/ha -m quick
 	$(SCENARIOS) -k default
 
 .PHONY: bench
