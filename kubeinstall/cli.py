@@ -5,33 +5,25 @@ What a command needs is imported inside it, so that help and completion come at 
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import json
 import os
-import re
 import sys
-from collections.abc import Iterable, Mapping
-from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from kubeinstall import __version__, paths
 from kubeinstall.cli_init import init
-from kubeinstall.cli_support import DEFAULT_INVENTORY, Check, Diff, InventoryPath, Limit, load_cluster
-from kubeinstall.errors import InputError, KubeinstallError, Problem
+from kubeinstall.cli_runs import play, provision, refuse_unknown
+from kubeinstall.cli_support import DEFAULT_INVENTORY, Check, Diff, InventoryPath, Limit, confirm_by_name, load_cluster
+from kubeinstall.errors import KubeinstallError
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
-    from kubeinstall.cluster import Cluster
-    from kubeinstall.events import RunResult
+    pass
 
 __all__ = ["app", "main"]
-
-EXIT_CODES = {"ok": 0, "failed": 1, "interrupted": 130}
 
 app = typer.Typer(
     help="A real Kubernetes cluster from its parts, on hosts reached over SSH.",
@@ -93,7 +85,7 @@ def apply(
     A cluster from nothing, or the differences on a living one. A run that was interrupted or that failed goes on from
     where it was when it is started again.
     """
-    _provision(inventory, ["site"], check=check, diff=diff, limit=limit)
+    provision(inventory, ["site"], check=check, diff=diff, limit=limit)
     if not check:
         option = "" if inventory == DEFAULT_INVENTORY else f" -i {inventory}"
         typer.echo(f"Next: kubeinstall verify{option}    or    kubeinstall kubectl{option} get nodes")
@@ -110,8 +102,8 @@ def run(
     """Run single roles, after the checks that a whole run makes."""
     known = sorted(path.parent.name for path in paths.collection_root().glob("roles/*/tasks"))
     names = [role.replace("-", "_") for role in roles]
-    _refuse_unknown("role", names, known)
-    _provision(inventory, ["preflight", *names], check=check, diff=diff, limit=limit)
+    refuse_unknown("role", names, known)
+    provision(inventory, ["preflight", *names], check=check, diff=diff, limit=limit)
 
 
 _mount("verify", "cli_verify", "Prove from outside that the cluster does its work.")
@@ -183,17 +175,13 @@ def reset(
     yes: Annotated[bool, typer.Option("--yes", help="Don't ask.")] = False,
 ) -> None:
     """Remove the cluster from its hosts, and only what is ours."""
-    cluster, console = load_cluster(inventory), _console()
+    cluster = load_cluster(inventory)
     names = ", ".join(host.name for host in cluster.hosts)
     typer.echo(f"This removes the cluster {cluster.name} from {_count(len(cluster.hosts), 'host')}: {names}")
     typer.echo("All that it holds is lost: every object in etcd, every pod, every volume on the hosts.")
     if not yes:
-        if not sys.stdin.isatty():
-            raise InputError("a reset asks before it begins, and there is no terminal", remedy="give --yes to go ahead")
-        if typer.prompt("Type the cluster's name to go ahead", default="", show_default=False) != cluster.name:
-            typer.echo("That is not its name: nothing was touched")
-            raise typer.Exit(1)
-    _play(console, cluster, inventory, ["reset"], extra_vars={"reset_confirm": True})
+        confirm_by_name(cluster, "a reset")
+    play(cluster, inventory, ["reset"], extra_vars={"reset_confirm": True})
     (cluster.state_directory / "kubeconfig").unlink(missing_ok=True)
 
 
@@ -214,106 +202,6 @@ def version() -> None:
     typer.echo(
         f"kubeinstall {__version__} with ansible-core {installed('ansible-core')}, from {paths.collection_root()}"
     )
-
-
-def _provision(
-    inventory: Path,
-    playbooks: Iterable[str],
-    *,
-    check: bool,
-    diff: bool,
-    limit: str,
-    extra_vars: Mapping[str, Any] | None = None,
-) -> None:
-    """Gets the components into the cache, then runs the playbooks. Exits where something does not end well."""
-    cluster, console = load_cluster(inventory), _console()
-    parts = [part.lstrip("!&") for part in re.split(r"[,:]", limit) if part]
-    plain = [part for part in parts if re.fullmatch(r"[\w.-]+", part)]
-    _refuse_unknown("host or group", plain, {"all", *(n for h in cluster.hosts for n in (h.name, *h.groups))})
-    missing = _missing(cluster)
-    if missing:
-        # Getting them may take a quarter of an hour: what stands in the way of the run is said before.
-        _play(console, cluster, inventory, ["preflight"], check=True, limit=limit)
-        _fetch(console, missing)
-    _play(console, cluster, inventory, playbooks, check=check, diff=diff, limit=limit, extra_vars=extra_vars)
-
-
-def _missing(cluster: Cluster) -> list[tuple[str, str]]:
-    """(component, version) of what the inventory asks for and the cache lacks, for hosts like this machine."""
-    from kubeinstall.cluster.known import known_inputs
-    from kubeinstall.components import Store, machine_architecture
-
-    known, store, architecture = known_inputs(), Store(), machine_architecture()
-    wanted = {
-        (component, str(host.variables.get(variable, known.default(variable))))
-        for variable, (component, _) in known.versions.items()
-        for host in cluster.hosts
-    }
-    # What is there is hashed before it is delivered: here it would cost half a second of each run.
-    return sorted(
-        (component, version)
-        for component, version in wanted
-        if not all(store.locate(name, version, architecture) for name in store.catalogue.files(component))
-    )
-
-
-def _fetch(console: Console, missing: Iterable[tuple[str, str]]) -> None:
-    """What a run would get one by one, and out of sight: with its progress."""
-    from kubeinstall.cli_components import progress_on
-    from kubeinstall.components import Catalogue, fetch, machine_architecture
-
-    catalogue, architecture = Catalogue.load(), machine_architecture()
-    with progress_on(console) as progress:
-        for component, version in missing:
-            names = catalogue.files(component)
-            fetch(names, versions={component: version}, architecture=architecture, progress=progress)
-
-
-def _play(
-    console: Console,
-    cluster: Cluster,
-    inventory: Path,
-    playbooks: Iterable[str],
-    *,
-    check: bool = False,
-    diff: bool = False,
-    limit: str = "",
-    extra_vars: Mapping[str, Any] | None = None,
-) -> RunResult:
-    """Runs the playbooks and shows what they do. Exits where that does not end well."""
-    from kubeinstall import report, runs
-
-    files = [paths.playbook(name) for name in playbooks]
-    names = [host.name for host in cluster.hosts]
-    # A check touches nothing and may run beside anything.
-    alone = nullcontext() if check else runs.alone(inventory)
-    with alone, report.watch(console, names, check=check) as view:
-        result = runs.run(
-            files, inventory, check=check, diff=diff, limit=limit, extra_vars=extra_vars, on_event=view.hear
-        )
-    report.summary(console, result, check=check)
-    if result.status != "ok":
-        raise typer.Exit(EXIT_CODES[result.status])
-    return result
-
-
-def _refuse_unknown(kind: str, names: Iterable[str], known: Iterable[str]) -> None:
-    """InputError for each name that is not known, with the nearest one that is."""
-    known = sorted(known)
-    found = []
-    for name in names:
-        if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            remedy = f"did you mean {near[0]}?" if near else f"known: {', '.join(known)}"
-            found.append(Problem("", f"there is no {kind} {name}", remedy))
-    if found:
-        raise InputError(f"unknown {kind}", problems=found)
-
-
-def _console() -> Console:
-    from rich.console import Console
-
-    return Console()
 
 
 def _count(number: int, what: str) -> str:

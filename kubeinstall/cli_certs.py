@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.text import Text
 
 from kubeinstall import access, certs
-from kubeinstall.cli import _provision
+from kubeinstall.cli_runs import provision
 from kubeinstall.cli_support import DEFAULT_INVENTORY, Check, Diff, InventoryPath, Limit, load_cluster
 
 __all__ = ["app"]
@@ -54,7 +54,7 @@ def renew(
     The authorities stay. `kubeinstall apply` renews what has less than 30 days left, and nothing else.
     """
     variables = {"kubeinstall_renew_certificates": True}
-    _provision(inventory, ["site"], check=check, diff=diff, limit=limit, extra_vars=variables)
+    provision(inventory, ["site"], check=check, diff=diff, limit=limit, extra_vars=variables)
     if not check and not limit:
         cluster = load_cluster(inventory)
         (cluster.state_directory / "kubeconfig").unlink(missing_ok=True)

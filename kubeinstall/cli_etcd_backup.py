@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from kubeinstall import backups
-from kubeinstall.cli import _play
-from kubeinstall.cli_support import DEFAULT_INVENTORY, Check, InventoryPath, load_cluster
-from kubeinstall.errors import InputError
+from kubeinstall.cli_runs import play
+from kubeinstall.cli_support import DEFAULT_INVENTORY, Check, InventoryPath, confirm_by_name, load_cluster
 
 __all__ = ["backup", "restore"]
 
@@ -34,7 +31,7 @@ def backup(inventory: InventoryPath = DEFAULT_INVENTORY, to: To = None, check: C
     """
     cluster = load_cluster(inventory)
     place = backups.destination(str(to.absolute()) if to else "", cluster.state_directory, cluster.name)
-    _play(Console(), cluster, inventory, ["etcd_backup"], check=check, extra_vars={"backup_file": str(place)})
+    play(cluster, inventory, ["etcd_backup"], check=check, extra_vars={"backup_file": str(place)})
     if not check:
         size = place.stat().st_size / 1e6
         typer.echo(f"{place} ({size:.1f} MB) holds what the cluster {cluster.name} held just now")
@@ -56,15 +53,9 @@ def restore(
     typer.echo(f"This replaces all that the cluster {cluster.name} holds by what it held at {_taken(found)}")
     typer.echo(f"The API is away meanwhile. Members of etcd: {members}")
     if not yes and not check:
-        if not sys.stdin.isatty():
-            raise InputError(
-                "a restore asks before it begins, and there is no terminal", remedy="give --yes to go ahead"
-            )
-        if typer.prompt("Type the cluster's name to go ahead", default="", show_default=False) != cluster.name:
-            typer.echo("That is not its name: nothing was touched")
-            raise typer.Exit(1)
+        confirm_by_name(cluster, "a restore")
     variables = {"restore_file": str(found.path), "restore_confirm": True}
-    result = _play(Console(), cluster, inventory, ["etcd_restore"], check=check, extra_vars=variables)
+    result = play(cluster, inventory, ["etcd_restore"], check=check, extra_vars=variables)
     kept = {answer["kept"]: None for answer in result.returned(SWAP).values() if answer.get("kept")}
     if kept:
         typer.echo(f"The store until now is kept on the members, in {', '.join(kept)}: remove it when nobody misses it")

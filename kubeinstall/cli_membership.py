@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from kubeinstall.cli import _console, _play, _provision
-from kubeinstall.cli_support import load_cluster
-from kubeinstall.errors import InputError
+from kubeinstall.cli_runs import play, provision
+from kubeinstall.cli_support import load_cluster, need_terminal
 from kubeinstall.membership import WORDS, check_change
 
 if TYPE_CHECKING:
@@ -40,8 +38,8 @@ def add(inventory: Path, kind: str, names: Sequence[str], *, check: bool, diff: 
     cluster = load_cluster(inventory)
     check_change(cluster, "add", kind, names)
     added = {"membership_kind": kind, "membership_welcome": list(names)}
-    _provision(inventory, ["site"], check=check, diff=diff, limit=",".join(names), extra_vars=added)
-    _play(_console(), cluster, inventory, ["added"], check=check, diff=diff, extra_vars=added)
+    provision(inventory, ["site"], check=check, diff=diff, limit=",".join(names), extra_vars=added)
+    play(cluster, inventory, ["added"], check=check, diff=diff, extra_vars=added)
 
 
 def remove(inventory: Path, kind: str, names: Sequence[str], *, check: bool, yes: bool) -> None:
@@ -49,13 +47,13 @@ def remove(inventory: Path, kind: str, names: Sequence[str], *, check: bool, yes
     cluster = load_cluster(inventory)
     check_change(cluster, "remove", kind, names)
     hosts = {"membership_hosts": list(names)}
-    looked = _play(_console(), cluster, inventory, [f"{kind}_remove"], check=True, extra_vars=hosts)
+    looked = play(cluster, inventory, [f"{kind}_remove"], check=True, extra_vars=hosts)
     for line in foreseen(looked, names):
         typer.echo(line)
     if check:
         return
     _ask(cluster, f"Take {', '.join(names)} out of {'etcd' if kind == 'etcd' else 'the cluster'}?", yes)
-    done = _play(_console(), cluster, inventory, [f"{kind}_remove"], extra_vars=hosts)
+    done = play(cluster, inventory, [f"{kind}_remove"], extra_vars=hosts)
     for name in silent(done, names):
         again = f"kubeinstall {WORDS[kind][0]} remove {name}"
         typer.echo(f"{name} did not answer, and still carries its part: once it does, clean it by {again} again")
@@ -73,7 +71,7 @@ def replace(inventory: Path, names: Sequence[str], *, check: bool, diff: bool, y
     if not check:
         _ask(cluster, f"Replace {', '.join(names)}?", yes)
     hosts = {"membership_hosts": list(names)}
-    _play(_console(), cluster, inventory, ["etcd_replace"], check=check, diff=diff, extra_vars=hosts)
+    play(cluster, inventory, ["etcd_replace"], check=check, diff=diff, extra_vars=hosts)
 
 
 def foreseen(result: RunResult, names: Sequence[str]) -> Iterator[str]:
@@ -104,8 +102,7 @@ def silent(result: RunResult, names: Sequence[str]) -> list[str]:
 def _ask(cluster: Cluster, question: str, yes: bool) -> None:
     if yes:
         return
-    if not sys.stdin.isatty():
-        raise InputError("this asks before it begins, and there is no terminal", remedy="give --yes to go ahead")
+    need_terminal("this")
     if not typer.confirm(f"{question} The cluster is {cluster.name}"):
         typer.echo("Nothing was touched")
         raise typer.Exit(1)

@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from kubeinstall import paths
+from kubeinstall.errors import InputError
 
 if TYPE_CHECKING:
     from kubeinstall.cluster import Cluster
 
-__all__ = ["DEFAULT_INVENTORY", "Check", "Diff", "InventoryPath", "Limit", "load_cluster"]
+__all__ = [
+    "DEFAULT_INVENTORY",
+    "Check",
+    "Diff",
+    "InventoryPath",
+    "Limit",
+    "confirm_by_name",
+    "load_cluster",
+    "need_terminal",
+]
 
 DEFAULT_INVENTORY = Path("inventory/lab")
 
@@ -44,3 +55,17 @@ def load_cluster(inventory: Path) -> Cluster:
     for warning in cluster.warnings:
         typer.echo(f"warning: {warning}", err=True)
     return cluster
+
+
+def need_terminal(what: str) -> None:
+    """InputError where there is nobody to ask; `what` is what would ask."""
+    if not sys.stdin.isatty():
+        raise InputError(f"{what} asks before it begins, and there is no terminal", remedy="give --yes to go ahead")
+
+
+def confirm_by_name(cluster: Cluster, what: str) -> None:
+    """Goes on only where the user types the cluster's name; exits otherwise."""
+    need_terminal(what)
+    if typer.prompt("Type the cluster's name to go ahead", default="", show_default=False) != cluster.name:
+        typer.echo("That is not its name: nothing was touched")
+        raise typer.Exit(1)

@@ -54,10 +54,12 @@ class ActionModule(ActionBase):
             self._task_vars.get("kubeinstall_pki_directory")
         )
         self._pki = PKI(Path(directory)) if directory else None
+        self._formed = self._pki.formed if self._pki else None
         self._shared = SharedFiles(self._pki)
         self._spec = build(self, self._task_vars, self._args, self._shared)
         found = self._call("compare", etcd_cluster=self._etcd_cluster())
         self._refuse_another_cluster(found)
+        self._begin_together(found)
         if self._without_data(found):
             return {"changed": False, "changes": [], "joins": True}
         renew = self._certificates_to_renew(found)
@@ -73,7 +75,7 @@ class ActionModule(ActionBase):
         if result["changed"]:
             result["diff"] = as_diff(changes, restart)
         if result["changed"] and not self._task.check_mode:
-            self._apply(found, sorted(renew), restarts=bool(restart and restart.startswith("restart ")))
+            self._apply(found, sorted(renew))
         return result
 
     def _refuse_another_cluster(self, found: Result) -> None:
@@ -87,16 +89,17 @@ class ActionModule(ActionBase):
 
     def _etcd_cluster(self) -> str | None:
         """The id of the cluster that a member of etcd has to belong to, once it is known."""
-        formed = self._pki.formed if self._pki else None
-        return (formed or {}).get("cluster_id") if (self._args["spare"] or {}).get("etcd_member") else None
+        return (self._formed or {}).get("cluster_id") if (self._args["spare"] or {}).get("etcd_member") else None
 
-    def _without_data(self, found: Result) -> bool:
-        """Whether the host has no data of a cluster that was formed, and is to be left as it is for now."""
-        formed = self._pki.formed if self._pki else None
-        if not formed and self._args["begins_with"]:
+    def _begin_together(self, found: Result) -> None:
+        if not self._formed and self._args["begins_with"]:
             state = {"data": next(iter(found["bootstraps"]), ""), "worked": found["worked"]}
             host, present = self._task_vars["inventory_hostname"], self._task_vars["ansible_play_hosts"]
             begin_together(self._args["name"], host, self._args["begins_with"], present, state)
+
+    def _without_data(self, found: Result) -> bool:
+        """Whether the host has no data of a cluster that was formed, and is to be left as it is for now."""
+        formed = self._formed
         if not formed or not found["bootstraps"]:
             return False
         if self._args["without_data"] == "refuse":
@@ -147,7 +150,7 @@ class ActionModule(ActionBase):
             return f"{'restart' if unit['living'] else 'start'} {self._spec['unit']}: {why}"
         return f"reload {self._spec['unit']}: {unit['reload']}" if unit["reload"] else None
 
-    def _apply(self, found: Result, renew: list[str], *, restarts: bool) -> None:
+    def _apply(self, found: Result, renew: list[str]) -> None:
         if self._pki and (renew or self._shared.missing):
             for name in self._pki.ensure():
                 self._display.vv(f"made {name}")
@@ -155,6 +158,9 @@ class ActionModule(ActionBase):
         delivered = self._deliver_binaries(found)
         archives = self._deliver_images(found)
         signed = self._sign(renew)
+        unit = found["unit"]
+        # A reload and a first start take nothing from those who depend on it: no turn is waited for.
+        restarts = bool(unit and unit["living"] and (unit["why"] or renew))
         changes = {"delivered": delivered, "archives": archives, "signed": signed, "restarts": restarts}
         if restarts:
             with turn(self._args["name"], self._task_vars["inventory_hostname"], self._at_once()):

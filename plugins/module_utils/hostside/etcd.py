@@ -32,7 +32,7 @@ def etcdctl(host: Host, *arguments: str, endpoints: str = "", timeout: float = 3
 
 
 def told(
-    host: Host, *arguments: str, endpoints: str = LOCAL, timeout: float = 30, command_timeout: float = SECONDS
+    host: Host, *arguments: str, endpoints: str = "", timeout: float = 30, command_timeout: float = SECONDS
 ) -> str:
     """The same as text, for commands that answer with something else than an object."""
     done = host.run(
@@ -99,6 +99,12 @@ def problem(host: Host, member: Member) -> str:
     return ""
 
 
+def missing(host: Host, those: List[Member], needed: int) -> List[str]:
+    """Who of these members is not healthy, each with why, where fewer than `needed` are; nobody otherwise."""
+    problems = [f"{member.name or member.peer}: {why}" for member in those if (why := problem(host, member))]
+    return sorted(problems) if len(those) - len(problems) < needed else []
+
+
 def spare(host: Host, name: str) -> None:
     """HostError if the cluster cannot do without this member for a while: too few of the others are healthy.
 
@@ -113,10 +119,9 @@ def spare(host: Host, name: str) -> None:
     others = [member for member in voters if member.name != name]
     if len(voters) < 3 or len(others) == len(voters):
         return
-    problems = {member.name or member.peer: why for member in others if (why := problem(host, member))}
-    if len(others) - len(problems) < len(voters) // 2 + 1:
-        told = "; ".join(f"{other}: {why}" for other, why in sorted(problems.items()))
+    needed = len(voters) // 2 + 1
+    if away := missing(host, others, needed):
         raise HostError(
-            f"without {name} etcd would have no quorum: of its {len(voters)} members {len(voters) // 2 + 1} are needed,"
-            f" and {len(problems)} of the others are not healthy ({told}). Bring them back first"
+            f"without {name} etcd would have no quorum: of its {len(voters)} members {needed} are needed, and"
+            f" {len(away)} of the others are not healthy ({'; '.join(away)}). Bring them back first"
         )

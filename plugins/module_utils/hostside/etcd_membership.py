@@ -16,7 +16,7 @@ import urllib.parse
 from typing import Any, Dict, List, Optional
 
 from .errors import HostError
-from .etcd import LEARNER, Member, etcdctl, members, problem
+from .etcd import LEARNER, Member, etcdctl, members, missing
 from .host import Host
 
 BEHIND = "in sync with leader"
@@ -140,13 +140,11 @@ def removable(host: Host, there: List[Member], leaving: Member) -> None:
         raise HostError(
             f"{leaving.name} is the last member of etcd: without it the cluster's data is lost. Nothing was changed"
         )
-    problems = {member.name or member.peer: why for member in others if (why := problem(host, member))}
     needed = len(others) // 2 + 1
-    if len(others) - len(problems) < needed:
-        told = "; ".join(f"{other}: {why}" for other, why in sorted(problems.items()))
+    if away := missing(host, others, needed):
         raise HostError(
             f"without {leaving.name} etcd would have no quorum: of the {len(others)} members that stay {needed} are"
-            f" needed, and {len(problems)} are not healthy ({told}). Nothing was changed: bring them back first"
+            f" needed, and {len(away)} are not healthy ({'; '.join(away)}). Nothing was changed: bring them back first"
         )
 
 

@@ -3,23 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from uuid import uuid4
 
+from roles.kube_controller_manager.molecule.nodes import nodes
 from tests.lab import Lab, eventually
-
-
-@contextmanager
-def nodes(lab: Lab, *names: str) -> Iterator[None]:
-    """Nodes that no kubelet is behind."""
-    lab.kubectl(f"delete node --ignore-not-found {' '.join(names)}")
-    for name in names:
-        lab.kubectl("create --filename=-", {"apiVersion": "v1", "kind": "Node", "metadata": {"name": name}})
-    try:
-        yield
-    finally:
-        lab.kubectl(f"delete node {' '.join(names)}")
 
 
 def test_nodes_get_shares_of_the_wanted_size_until_none_is_left(lab: Lab) -> None:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from ipaddress import IPv4Network
 from uuid import uuid4
 
+from roles.kube_controller_manager.molecule.nodes import nodes
 from tests.lab import Lab, eventually
 
 ADMIN = "--cert /etc/kubernetes/pki/admin.crt --key /etc/kubernetes/pki/admin.key"
@@ -24,18 +25,6 @@ def namespace(lab: Lab) -> Iterator[str]:
         yield name
     finally:
         lab.kubectl(f"delete namespace {name} --wait=false")
-
-
-@contextmanager
-def nodes(lab: Lab, *names: str) -> Iterator[None]:
-    """Nodes that no kubelet is behind."""
-    lab.kubectl(f"delete node --ignore-not-found {' '.join(names)}")
-    for name in names:
-        lab.kubectl("create --filename=-", {"apiVersion": "v1", "kind": "Node", "metadata": {"name": name}})
-    try:
-        yield
-    finally:
-        lab.kubectl(f"delete node {' '.join(names)}")
 
 
 def names(lab: Lab, arguments: str) -> set[str]:
