@@ -52,9 +52,20 @@ def ticks() -> Iterator[int]:
         yield number
 
 
+class LaterError(Exception):
+    """The server asks to be asked again, `seconds` later."""
+
+    def __init__(self, said: str, seconds: int) -> None:
+        super().__init__(said)
+        self.seconds = seconds
+
+
 class API:
-    """Writes come each by a connection of its own, like a command's. Reads share one, like a service's: as Go's client
-    does, a read is sent once more where the server closed the connection before it answered."""
+    """Writes come each by a connection of its own, like a command's. Reads share one, like a service's.
+
+    What Kubernetes' own clients ask once more is asked once more here, by a new connection: reads on a connection that
+    the server closed before it answered, and whatever a server answers with a Retry-After, as one does that stops.
+    """
 
     def __init__(self, url: str, directory: str) -> None:
         parts = urllib.parse.urlsplit(url)
@@ -65,19 +76,20 @@ class API:
         self._written = 0
 
     def write(self, number: int) -> None:
-        connection = self._connect()
         try:
-            metadata = {"name": "traffic", "namespace": "traffic"}
-            body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"number": str(number)}}
-            self._ask(connection, "PUT", json.dumps(body))
-        finally:
-            connection.close()
+            self._write(number)
+        except LaterError as later:
+            time.sleep(later.seconds)
+            self._write(number)
         self._written = number
 
     def read(self) -> None:
         kept = self._kept
         try:
             found = self._read(kept or self._connect())
+        except LaterError as later:
+            time.sleep(later.seconds)
+            found = self._read(self._connect())
         except (ConnectionError, http.client.BadStatusLine):
             if kept is None:
                 raise
@@ -85,6 +97,15 @@ class API:
         # A write that failed may have come through all the same: what is read may be newer, and never older.
         if found < self._written:
             raise ValueError(f"read {found} after {self._written} was written")
+
+    def _write(self, number: int) -> None:
+        metadata = {"name": "traffic", "namespace": "traffic"}
+        body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"number": str(number)}}
+        connection = self._connect()
+        try:
+            self._ask(connection, "PUT", json.dumps(body))
+        finally:
+            connection.close()
 
     def _connect(self) -> http.client.HTTPSConnection:
         host, port = self._address
@@ -106,7 +127,9 @@ class API:
         response = connection.getresponse()
         answer = response.read()
         if response.status != 200:
-            raise ValueError(f"{response.status} {answer[:200].decode(errors='replace')}")
+            said = f"{response.status} {answer[:200].decode(errors='replace')}"
+            after = response.getheader("Retry-After", "")
+            raise LaterError(said, int(after)) if after.isdigit() else ValueError(said)
         return answer
 
 

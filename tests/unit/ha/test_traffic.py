@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import subprocess
 import sys
 import threading
@@ -10,6 +11,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
+from tests.ha import client
 from tests.ha.traffic import CLIENT, Request, Traffic, read_log, weigh
 
 
@@ -68,10 +70,10 @@ def test_the_client_asks_ten_times_a_second_and_notes_what_failed() -> None:
     threading.Thread(target=server.serve_forever, daemon=True).start()
     url = f"http://127.0.0.1:{server.server_port}/health"
     try:
-        with subprocess.Popen([sys.executable, CLIENT, "service", url], stdout=subprocess.PIPE, text=True) as client:
-            assert client.stdout
-            lines = [client.stdout.readline() for _ in range(6)]
-            client.kill()
+        with subprocess.Popen([sys.executable, CLIENT, "service", url], stdout=subprocess.PIPE, text=True) as asking:
+            assert asking.stdout
+            lines = [asking.stdout.readline() for _ in range(6)]
+            asking.kill()
     finally:
         server.shutdown()
         server.server_close()
@@ -80,3 +82,44 @@ def test_the_client_asks_ten_times_a_second_and_notes_what_failed() -> None:
     assert (found.requests, found.failures) == (6, 1)
     assert "503" in next(iter(found.wrong))
     assert 0.3 < requests[-1].end - requests[0].end < 5
+
+
+class Stops(BaseHTTPRequestHandler):
+    """Asks once to be asked again, and knows the number 1 from then on."""
+
+    answers = [503, 200, 200]  # noqa: RUF012 used up
+
+    def do_GET(self) -> None:
+        status = self.answers.pop(0)
+        body = b'{"data": {"number": "1"}}'
+        self.send_response(status)
+        if status == 503:
+            self.send_header("Retry-After", "0")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_what_a_server_that_stops_does_not_answer_is_asked_once_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    server = HTTPServer(("127.0.0.1", 0), Stops)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    api = client.API.__new__(client.API)
+    api._kept, api._written = None, 1
+    monkeypatch.setattr(api, "_connect", lambda: http.client.HTTPConnection("127.0.0.1", server.server_port))
+    try:
+        api.read()
+        Stops.answers = [503, 503]
+        with pytest.raises(client.LaterError, match="503"):
+            api.read()
+        Stops.answers = [200]
+        api._written = 2
+        with pytest.raises(ValueError, match="read 1 after 2 was written"):
+            api.read()
+    finally:
+        if api._kept:
+            api._kept.close()
+        server.shutdown()
+        server.server_close()
