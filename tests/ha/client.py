@@ -4,7 +4,7 @@ client.py api URL DIRECTORY   writes a ConfigMap and reads it back; DIRECTORY ho
 client.py service URL         asks a Service, whether earlier requests were answered or not
 
 Each line is a list in JSON: when the request ended (seconds since 1970), what it was, how long it took (seconds), and
-what went wrong (null: nothing).
+what went wrong (null: nothing), and whether the server had it asked once more before.
 """
 
 from __future__ import annotations
@@ -30,17 +30,16 @@ PATH = "/api/v1/namespaces/traffic/configmaps/traffic"
 one_line_at_a_time = threading.Lock()
 
 
-def note(what: str, request: Callable[[], None]) -> bool:
-    """Make a request and write its line; whether it went well."""
-    begin, wrong = time.time(), None
+def note(what: str, request: Callable[[], bool]) -> None:
+    """Make a request, which tells whether it was asked once more, and write its line."""
+    begin, wrong, again = time.time(), None, False
     try:
-        request()
+        again = request()
     except Exception as error:
         wrong = f"{type(error).__name__}: {error}"
     end = time.time()
     with one_line_at_a_time:
-        print(json.dumps([round(end, 3), what, round(end - begin, 3), wrong]), flush=True)
-    return wrong is None
+        print(json.dumps([round(end, 3), what, round(end - begin, 3), wrong, again]), flush=True)
 
 
 def ticks() -> Iterator[int]:
@@ -75,19 +74,23 @@ class API:
         self._kept: http.client.HTTPSConnection | None = None
         self._written = 0
 
-    def write(self, number: int) -> None:
+    def write(self, number: int) -> bool:
+        again = False
         try:
             self._write(number)
         except LaterError as later:
+            again = True
             time.sleep(later.seconds)
             self._write(number)
         self._written = number
+        return again
 
-    def read(self) -> None:
-        kept = self._kept
+    def read(self) -> bool:
+        kept, again = self._kept, False
         try:
             found = self._read(kept or self._connect())
         except LaterError as later:
+            again = True
             time.sleep(later.seconds)
             found = self._read(self._connect())
         except (ConnectionError, http.client.BadStatusLine):
@@ -97,6 +100,7 @@ class API:
         # A write that failed may have come through all the same: what is read may be newer, and never older.
         if found < self._written:
             raise ValueError(f"read {found} after {self._written} was written")
+        return again
 
     def _write(self, number: int) -> None:
         metadata = {"name": "traffic", "namespace": "traffic"}
@@ -144,9 +148,10 @@ def ask_service(url: str) -> None:
     # Neither a proxy of the environment nor a connection that is kept.
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
-    def ask() -> None:
+    def ask() -> bool:
         with opener.open(url, timeout=SERVICE_TIMEOUT) as response:
             response.read()
+        return False
 
     with ThreadPoolExecutor(AT_ONCE) as pool:
         for _ in ticks():

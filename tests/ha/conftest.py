@@ -25,7 +25,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def lab(request: pytest.FixtureRequest) -> Iterator[Cluster]:
     """Three control planes and two nodes, fresh."""
     size = ("--control-planes", "3", "--nodes", "2")
-    with lab_of("ha", *size, keep=request.config.getoption("--keep-lab")) as cluster:
+    with lab_of("test-ha", *size, keep=request.config.getoption("--keep-lab")) as cluster:
         yield cluster
 
 
@@ -39,12 +39,13 @@ def cluster(lab: Cluster) -> Cluster:
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if not rows:
         return
-    columns = ("change or fault", "API requests", "failed", "longest gap", "Service requests", "failed", "longest gap")
+    asked = ("failed", "asked again", "longest gap")
+    columns = ("change or fault", "API requests", *asked, "Service requests", *asked)
     table = Table(*columns, box=box.SIMPLE)
     for seen in rows:
         table.add_row(seen.change, *_cells(seen.api), *_cells(seen.service))
     Console(width=160, markup=False).print(table)
 
 
-def _cells(traffic: Traffic) -> tuple[str, str, str]:
-    return str(traffic.requests), str(traffic.failures), f"{traffic.longest_gap:.1f} s"
+def _cells(traffic: Traffic) -> tuple[str, ...]:
+    return str(traffic.requests), str(traffic.failures), str(traffic.asked_again), f"{traffic.longest_gap:.1f} s"

@@ -17,7 +17,7 @@ from tests.lab import eventually
 @pytest.fixture(scope="module")
 def apart(request: pytest.FixtureRequest) -> Iterator[Cluster]:
     size = ("--control-planes", "1", "--etcd-members", "3", "--nodes", "1")
-    with lab_of("ha-apart", *size, keep=request.config.getoption("--keep-lab")) as cluster:
+    with lab_of("test-ha-apart", *size, keep=request.config.getoption("--keep-lab")) as cluster:
         cluster.apply()
         yield cluster
 

@@ -24,7 +24,7 @@ from tests.clusters import lab_of
 from tests.lab import BIN, Lab, eventually, recap
 
 ROOT = Path(__file__).resolve().parents[2]
-NAME = "killed"
+NAME = "test-killed"
 INVENTORY = ROOT / "inventory" / NAME
 CHANGE = INVENTORY / "group_vars" / "all" / "of_the_test.yml"
 # What holds the cluster as a run does, and does nothing with it.

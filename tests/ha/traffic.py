@@ -42,24 +42,28 @@ rows: list[Seen] = []
 
 @dataclass(frozen=True)
 class Request:
-    """One request: when it ended (seconds since 1970), what it was, how long it took (seconds), what went wrong."""
+    """One request: when it ended (seconds since 1970), what it was, how long it took (seconds), what went wrong, and
+    whether the server had it asked once more before."""
 
     end: float
     what: str
     seconds: float
     wrong: str | None
+    again: bool = False
 
 
 @dataclass(frozen=True)
 class Traffic:
     """What became of requests: how many there were and failed, the longest time (seconds) in which none succeeded,
-    the slowest one that did (seconds), and what went wrong how often."""
+    the slowest one that did (seconds), what went wrong how often, and how many were asked once more because a server
+    that stops said so (a Retry-After)."""
 
     requests: int = 0
     failures: int = 0
     longest_gap: float = 0
     slowest: float = 0
     wrong: dict[str, int] = field(default_factory=dict)
+    asked_again: int = 0
 
 
 @dataclass
@@ -96,6 +100,7 @@ def weigh(requests: Iterable[Request], begin: float, end: float) -> Traffic:
         longest_gap=max(gaps) if every else end - begin,
         slowest=max((request.seconds for request in good), default=0),
         wrong=dict(wrong.most_common()),
+        asked_again=sum(request.again for request in within),
     )
 
 

@@ -46,9 +46,17 @@ def test_what_ended_before_and_after_is_left_out() -> None:
     assert weigh([bad(0), good(1), good(2), bad(9)], 0.5, 3) == Traffic(2, 0, 1, 0.01, {})
 
 
+def test_what_was_asked_once_more_is_counted_and_did_not_fail() -> None:
+    found = weigh([good(1), Request(2, "read", 1.1, None, again=True)], 0.5, 3)
+    assert (found.requests, found.failures, found.asked_again) == (2, 0, 1)
+
+
 def test_an_unfinished_line_is_no_request() -> None:
-    text = '[1.5, "write", 0.02, null]\n[2.5, "read", 0.01, "ValueError: 500 [oops]"]\n[3.5, "wri'
-    assert read_log(text) == [Request(1.5, "write", 0.02, None), Request(2.5, "read", 0.01, "ValueError: 500 [oops]")]
+    text = '[1.5, "write", 0.02, null, true]\n[2.5, "read", 0.01, "ValueError: 500 [oops]", false]\n[3.5, "wri'
+    assert read_log(text) == [
+        Request(1.5, "write", 0.02, None, again=True),
+        Request(2.5, "read", 0.01, "ValueError: 500 [oops]"),
+    ]
 
 
 class Sometimes(BaseHTTPRequestHandler):
@@ -110,7 +118,9 @@ def test_what_a_server_that_stops_does_not_answer_is_asked_once_more(monkeypatch
     api._kept, api._written = None, 1
     monkeypatch.setattr(api, "_connect", lambda: http.client.HTTPConnection("127.0.0.1", server.server_port))
     try:
-        api.read()
+        assert api.read() is True
+        Stops.answers = [200]
+        assert api.read() is False
         Stops.answers = [503, 503]
         with pytest.raises(client.LaterError, match="503"):
             api.read()
