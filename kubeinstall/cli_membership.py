@@ -34,12 +34,19 @@ def sub_app(name: str, help_text: str) -> typer.Typer:
 
 
 def add(inventory: Path, kind: str, names: Sequence[str], *, check: bool, diff: bool) -> None:
-    """Provisions hosts that are newly listed, and tells those that have to know of them. Nothing else is touched."""
+    """Provisions hosts that are newly listed, and tells those that have to know of them. Nothing else is touched.
+
+    Only with the second control plane every host is: each gets a balancer of its own, and goes to the API by it.
+    """
+    from kubeinstall.cluster.balancer import LOCAL
+
     cluster = load_cluster(inventory)
     check_change(cluster, "add", kind, names)
     added = {"membership_kind": kind, "membership_welcome": list(names)}
     provision(inventory, ["site"], check=check, diff=diff, limit=",".join(names), extra_vars=added)
-    play(cluster, inventory, ["added"], check=check, diff=diff, extra_vars=added)
+    before = len(cluster.control_plane) - len(names)
+    first_balancers = kind == "control_plane" and before == 1 and cluster.api_balancer == LOCAL
+    play(cluster, inventory, ["site" if first_balancers else "added"], check=check, diff=diff, extra_vars=added)
 
 
 def remove(inventory: Path, kind: str, names: Sequence[str], *, check: bool, yes: bool) -> None:

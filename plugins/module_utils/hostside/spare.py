@@ -10,7 +10,7 @@ from .errors import HostError
 from .host import Host
 from .ready import unfulfilled
 
-SECONDS = 30
+SECONDS = 60
 
 
 def check_spare(host: Host, spare: dict[str, Any], ready: dict[str, Any]) -> None:
