@@ -93,7 +93,7 @@ class API:
             again = True
             time.sleep(later.seconds)
             found = self._read(self._connect())
-        except (ConnectionError, http.client.BadStatusLine):
+        except (ConnectionError, ssl.SSLZeroReturnError, http.client.BadStatusLine):
             if kept is None:
                 raise
             found = self._read(self._connect())

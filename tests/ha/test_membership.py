@@ -108,6 +108,8 @@ def test_a_node_that_is_off_leaves_and_comes_back(cluster: Cluster) -> None:
         finally:
             labs.start(name)
         assert f"{name} did not answer" in said
+        refused = f"journalctl --unit=kubelet --boot --grep 'kubeinstall node add {name}' --quiet"
+        eventually(lambda: cluster.host(name).run(refused).stdout, what=f"{name} is told that it was taken out")
         assert name not in nodes(cluster, cluster.control_plane[0])
         change(cluster, "node", "add", name)
     assert seen.api.failures == 0, seen.api
@@ -171,9 +173,9 @@ def test_a_control_plane_leaves_and_comes_back(cluster: Cluster, power: str) -> 
     ("arguments", "sentence"),
     [
         (("node", "remove", "nobody"), "the inventory names no host nobody"),
-        (("node", "remove", "ha-cp1"), "it is a control plane"),
-        (("control-plane", "remove", "ha-cp1", "ha-cp2", "ha-cp3"), "the cluster has no control plane"),
-        (("etcd", "remove", "ha-node1"), "and not in the group etcd"),
+        (("node", "remove", "test-ha-cp1"), "it is a control plane"),
+        (("control-plane", "remove", "test-ha-cp1", "test-ha-cp2", "test-ha-cp3"), "the cluster has no control plane"),
+        (("etcd", "remove", "test-ha-node1"), "and not in the group etcd"),
     ],
 )
 def test_what_makes_no_sense_is_refused(cluster: Cluster, arguments: tuple[str, ...], sentence: str) -> None:
