@@ -27,6 +27,7 @@ PKI = "/etc/kubernetes/pki"
 
 ARGUMENTS: dict[str, Any] = {
     "server": {"type": "str", "default": "https://127.0.0.1:6443"},
+    "others": {"type": "list", "elements": "str", "default": []},
     "authority": {"type": "str", "default": f"{PKI}/ca.crt"},
     "certificate": {"type": "str", "default": f"{PKI}/admin.crt"},
     "key": {"type": "str", "default": f"{PKI}/admin.key", "no_log": False},
@@ -65,7 +66,7 @@ class ActionModule(ActionBase):
         result: Result = super().run(tmp, task_vars)
         variables = task_vars or {}
         _, args = self.validate_argument_spec(argument_spec=ARGUMENTS)
-        spec = {name: args[name] for name in ("server", "authority", "certificate", "key")}
+        spec = {name: args[name] for name in ("server", "others", "authority", "certificate", "key")}
         found = call(
             self,
             variables,
@@ -84,7 +85,8 @@ class ActionModule(ActionBase):
         if changes:
             result["diff"] = [_difference(change) for change in changes]
         if not found["answered"]:
-            result["msg"] = f"no API server answers at {args['server']} yet: everything would be created"
+            servers = ", ".join([args["server"], *args["others"]])
+            result["msg"] = f"no API server answers at {servers} yet: everything would be created"
         return result
 
     def _objects(self, task_vars: Result, manifests: list[Result]) -> list[Result]:

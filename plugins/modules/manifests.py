@@ -14,6 +14,11 @@ version_added: 0.1.0
 author: The kubeinstall developers
 options:
   server: {description: URL of the API server as seen from the host., type: str, default: "https://127.0.0.1:6443"}
+  others:
+    description: "URLs of the cluster's other API servers: the first of all that is ready serves. All of one cluster."
+    type: list
+    elements: str
+    default: []
   authority: {description: Certificate of its authority on the host., type: str, default: /etc/kubernetes/pki/ca.crt}
   certificate: {description: Client certificate on the host., type: str, default: /etc/kubernetes/pki/admin.crt}
   key: {description: Its key on the host., type: str, default: /etc/kubernetes/pki/admin.key}

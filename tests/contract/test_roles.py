@@ -155,6 +155,22 @@ def test_modules_are_named_in_full() -> None:
         tasks += within
 
 
+def applies_manifests(task: dict[str, Any]) -> bool:
+    role = task.get("ansible.builtin.import_role")
+    if role is None:
+        return "kubeinstall.cluster.manifests" in task
+    path = ROOT / "roles" / role["name"].rpartition(".")[2] / "tasks" / f"{role.get('tasks_from', 'main')}.yml"
+    return any(applies_manifests(inner) for inner in tasks_of(path))
+
+
+def test_every_play_that_speaks_to_the_api_names_all_of_its_servers() -> None:
+    others = {"kubeinstall.cluster.manifests": {"others": "{{ kubeinstall_other_api_servers }}"}}
+    plays = [(path.stem, play) for path in (ROOT / "playbooks").glob("*.yml") for play in tasks_of(path)]
+    speaking = [(name, play) for name, play in plays if any(map(applies_manifests, play.get("tasks", [])))]
+    assert {name for name, _ in speaking} == {"added", "cluster_manifests", "coredns", "flannel", "kube_apiserver"}
+    assert [name for name, play in speaking if play.get("module_defaults") != others] == []
+
+
 def test_reset_takes_away_each_component_in_the_opposite_order() -> None:
     named = [component["name"] for component in load("playbooks/vars/reset.yml")["reset_components"]]
     assert named == component_names()[::-1]

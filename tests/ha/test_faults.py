@@ -1,6 +1,8 @@
-"""Any one host loses its power: the API and Services go on, and the host comes back by itself when it has power."""
+"""Any one host loses its power, or the first its API server: the rest goes on, and runs find one that serves."""
 
 from __future__ import annotations
+
+import json
 
 import pytest
 
@@ -36,4 +38,20 @@ def test_a_host_that_loses_its_power(cluster: Cluster, which: str) -> None:
         )
     assert seen.api.longest_gap < 10, f"{seen.api}"
     assert seen.service.longest_gap < 10, f"{seen.service}"
+    whole(cluster)
+
+
+def test_runs_go_to_another_api_server_where_the_first_is_down(cluster: Cluster) -> None:
+    first = cluster.control_plane[0]
+    # No playbook but its own starts it again.
+    cluster.sh(first, "systemctl stop kube-apiserver")
+    try:
+        for name in ("flannel", "coredns", "cluster_manifests", "verify_clean"):
+            cluster.playbook(name)
+        cluster.playbook("cluster_manifests", "-e", json.dumps({"node_labels": {"written-through": "another"}}))
+        assert len(cluster.objects("nodes", "--selector=written-through=another")) == len(cluster.addresses)
+        cluster.playbook("cluster_manifests")
+        assert not cluster.host(first).service("kube-apiserver").is_running
+    finally:
+        cluster.sh(first, "systemctl start kube-apiserver")
     whole(cluster)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import os
@@ -22,6 +23,8 @@ NOT_NOW = (429, 502, 503, 504)
 # With 500 it also answers what no patience mends, such as an unknown field: only these words in it mean later.
 LATER = ("etcdserver:", "rpc error", "timed out", "deadline exceeded", "failed calling webhook")
 RESTING = 0.25
+# How long one of several API servers has to say that it is ready, before the next one is asked.
+CHOOSING = 2
 
 
 class UnreachableError(HostError):
@@ -52,26 +55,38 @@ class Resource(NamedTuple):
 
 
 class API:
-    """One connection to one API server.
+    """One connection to an API server.
 
-    `server` is its URL; the others are paths on this host. A request that finds it not ready is repeated for `patience`
-    seconds, counted for each request, then UnreachableError says what was seen last.
+    `server` is its URL; authority, certificate and key are paths on this host. Where there are `others`, URLs too, the
+    first of them all that is ready serves, and another one when that is lost. A request that finds none is repeated for
+    `patience` seconds, counted for each request, then UnreachableError says what was seen last.
     """
 
-    def __init__(self, server: str, authority: str, certificate: str, key: str, *, patience: float = 60) -> None:
+    def __init__(
+        self,
+        server: str,
+        authority: str,
+        certificate: str,
+        key: str,
+        *,
+        others: Sequence[str] = (),
+        patience: float = 60,
+    ) -> None:
         self.server, self.patience = server, patience
+        self._servers = (server, *others)
         for path in (authority, certificate, key):
             if not os.path.exists(path):
                 raise UnreachableError(f"{path} is not on this host: the control plane is not installed here")
-        context = ssl.create_default_context(cafile=authority)
-        context.load_cert_chain(certificate, key)
-        self._connection = http.client.HTTPSConnection(
-            urllib.parse.urlsplit(server).netloc, timeout=15, context=context
-        )
+        self._context = ssl.create_default_context(cafile=authority)
+        self._context.load_cert_chain(certificate, key)
+        self._connection: Optional[http.client.HTTPSConnection] = None
         self._resources: Dict[str, Dict[str, Resource]] = {}
 
     def close(self) -> None:
-        self._connection.close()
+        """The next request opens it again, to whichever server is ready then."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
 
     def get(self, path: str) -> Optional[Document]:
         """The document at `path`, None where there is none."""
@@ -97,20 +112,20 @@ class API:
                     causes = (answer.get("details") or {}).get("causes") or []
                     raise RefusedError(status, message, [str(one.get("message")) for one in causes])
             except (OSError, http.client.HTTPException) as error:
-                self.close()
-                if isinstance(error, ssl.SSLCertVerificationError):
+                if isinstance(error, ssl.SSLCertVerificationError) and (late or len(self._servers) == 1):
                     raise HostError(
                         f"{self.server} is not the API server it should be: {error.verify_message}"
                     ) from None
                 if late:
-                    raise UnreachableError(
-                        f"the API server at {self.server} did not answer within {self.patience:.0f} s:"
-                        f" {error or type(error).__name__} (on this host: systemctl status kube-apiserver etcd)"
-                    ) from None
+                    raise self._unreachable(error) from None
+            self.close()
             time.sleep(RESTING)
 
     def _ask(self, method: str, path: str, body: Optional[Document], kind: str) -> Any:
         data = None if body is None else json.dumps(body).encode()
+        if self._connection is None:
+            self.server = self._choose()
+            self._connection = self._connect(self.server, 15)
         self._connection.request(method, path, data, {"Content-Type": kind, "Accept": JSON})
         response = self._connection.getresponse()
         text = response.read()
@@ -118,6 +133,32 @@ class API:
             return response.status, json.loads(text or b"{}")
         except ValueError:
             return response.status, {"message": text[-500:].decode(errors="replace")}
+
+    def _unreachable(self, error: Exception) -> UnreachableError:
+        said = f"within {self.patience:.0f} s: {error or type(error).__name__}"
+        command = "systemctl status kube-apiserver etcd"
+        if len(self._servers) == 1:
+            return UnreachableError(f"the API server at {self.server} did not answer {said} (on this host: {command})")
+        servers = ", ".join(self._servers)
+        return UnreachableError(f"none of the API servers {servers} answered {said} (on their hosts: {command})")
+
+    def _choose(self) -> str:
+        """The first that is ready. Where none is, the first of all: the request itself says why."""
+        if len(self._servers) == 1:
+            return self._servers[0]
+        return next((server for server in self._servers if self._ready(server)), self._servers[0])
+
+    def _ready(self, server: str) -> bool:
+        with contextlib.closing(self._connect(server, CHOOSING)) as connection:
+            try:
+                connection.request("GET", "/readyz")
+                return connection.getresponse().status == http.client.OK
+            except (OSError, http.client.HTTPException):
+                return False
+
+    def _connect(self, server: str, timeout: float) -> http.client.HTTPSConnection:
+        netloc = urllib.parse.urlsplit(server).netloc
+        return http.client.HTTPSConnection(netloc, timeout=timeout, context=self._context)
 
     def resource(self, version: str, kind: str, *, fresh: bool = False) -> Optional[Resource]:
         """Where objects of `kind` in apiVersion `version` are; None if there is no such kind. `fresh` asks again."""

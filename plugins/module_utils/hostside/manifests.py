@@ -1,6 +1,7 @@
 """Server-side apply of Kubernetes objects and of the nodes' labels and taints, run on a control plane.
 
 spec: server, authority, certificate, key (paths on the host), check, patience (seconds)
+    others   [URL] of the cluster's other API servers, if any
     objects  [{object, place}], `place` being where it was written, for errors
     nodes    {name: {labels: {name: value}, taints: [{key, value, effect}]}}
     wait_for {nodes: [name], deployments: [namespace/name]} to be ready at the end
@@ -35,7 +36,8 @@ def main(spec: Dict[str, Any]) -> Dict[str, Any]:
     items = in_order(spec["objects"])
     patience = CHECK_PATIENCE if check else spec["patience"]
     try:
-        api = API(spec["server"], spec["authority"], spec["certificate"], spec["key"], patience=patience)
+        access = {key: spec[key] for key in ("server", "authority", "certificate", "key")}
+        api = API(**access, others=spec.get("others", ()), patience=patience)
         with contextlib.closing(api):
             api.request("GET", "/version")
             application = Application(api, check)
