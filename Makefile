@@ -62,6 +62,14 @@ test-ha: venv ## Change, kill and restore clusters of many control planes, on la
 molecule: venv ## Prove the roles by their molecule scenarios; one role's with ROLE=etcd
 	$(SCENARIOS) -k "$(ROLE)"
 
+.PHONY: vagrant
+vagrant: venv components ## Prove it on virtual machines of its own, made by Vagrant; slow where they are emulated
+	$(PYTEST) tests/vagrant --capture=no
+
+.PHONY: box
+box: venv ## Make a Debian box for Vagrant, where no box catalogue can be reached
+	$(BIN)/python -m tools.vagrant.box
+
 .PHONY: docs
 docs: venv ## Write the documents that are made of the tree
 	$(BIN)/python -m tools.documents

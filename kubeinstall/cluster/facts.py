@@ -16,6 +16,7 @@ from kubeinstall.cluster.inputs import CONTROL_PLANE, ETCD, NODE, Findings, Host
 from kubeinstall.cluster.known import Known
 from kubeinstall.cluster.networks import network
 from kubeinstall.cluster.reports import AUTHORITIES, PORTS, Facts, Report
+from kubeinstall.cluster.traffic import check_traffic
 from kubeinstall.components.catalogue import MACHINES
 from kubeinstall.errors import PKIError
 from kubeinstall.pki import PKI
@@ -55,7 +56,9 @@ def check_facts(inputs: Inputs, known: Known, reports: Mapping[str, Report], err
             check.authorities(digests)
             if host in inputs.members(CONTROL_PLANE, NODE):
                 check.node()
-    _check_twice([(host, report.facts) for host, report in asked if report.facts and report.facts.root], errors)
+    answered = [(host, report.facts) for host, report in asked if report.facts and report.facts.root]
+    check_traffic(answered, inputs, known, errors)
+    _check_twice(answered, errors)
 
 
 def _can_be_asked(host: HostInput, facts: Facts, errors: Findings) -> bool:
@@ -125,10 +128,11 @@ class _Check:
         for item in self.facts.networks:
             interfaces[item["link"]].append(IPv4Interface(item["address"]))
         address = node_address(self.host)
-        own = [str(one.ip) for found in interfaces.values() for one in found if not one.ip.is_loopback]
+        own = {str(one.ip): link for link, found in interfaces.items() for one in found if not one.ip.is_loopback}
         if address and address not in own:
             remedy = "set node_address to the one by which the other hosts reach it"
-            self._add(f"its node address {address} is not on it; it has {', '.join(own) or 'none'}", remedy)
+            has = ", ".join(f"{one} on {link}" for one, link in own.items()) or "none"
+            self._add(f"its node address {address} is on no interface; it has {has}", remedy)
         for name in ("cluster_pod_network", "cluster_service_network"):
             cluster = network(self.inputs.cluster(name))
             for link, found in interfaces.items():

@@ -19,6 +19,7 @@ QUALIFIED = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
 # "system:node:NAME" stands in a certificate's subject, where X.509 allows 64 characters.
 LONGEST_NAME = 64 - len("system:node:")
 EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
+VIRTUALBOX_NAT = ipaddress.ip_network("10.0.2.0/24")
 CONTROL_PLANE_TAINT = {"key": "node-role.kubernetes.io/control-plane", "effect": "NoSchedule"}
 OTHER_WORDS = {
     CONTROL_PLANE: (
@@ -156,7 +157,11 @@ def _check_once(inputs: Inputs, errors: Findings) -> None:
         reached[(*machine, *way)].append(host)
     for address, hosts in addresses.items():
         if len(hosts) > 1:
-            errors.add(f"they have the same node address, {address}", "each host needs one of its own", hosts=hosts)
+            what, remedy = f"they have the same node address, {address}", "each host needs one of its own"
+            if _ip(address) in VIRTUALBOX_NAT:
+                what += ", which VirtualBox's NAT gives to every machine"
+                remedy = "set node_address to each one's address in a private network that they share"
+            errors.add(what, remedy, hosts=hosts)
     said = {frozenset(host.name for host in hosts) for hosts in addresses.values()}
     for (place, port, *_), hosts in reached.items():
         if len(hosts) > 1 and frozenset(host.name for host in hosts) not in said:

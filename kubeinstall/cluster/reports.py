@@ -73,6 +73,9 @@ class Facts(BaseModel):
     digests: Mapping[str, str | None] = Field(default_factory=dict)
     components: tuple[str, ...] = ()
     engines: tuple[str, ...] = ()
+    resolvers: tuple[str, ...] = ()
+    selinux_off: tuple[str, ...] = ()
+    firewalld: tuple[str, ...] | None = None
 
 
 class Report(BaseModel):

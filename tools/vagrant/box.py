@@ -24,9 +24,11 @@ from kubeinstall.images import atomic
 from kubeinstall.lab.debian import root_tree
 from tools.vagrant.programs import cache_folder, require, vagrant
 
-__all__ = ["NAME", "add", "make"]
+__all__ = ["NAME", "add", "choose", "make"]
 
 NAME = "kubeinstall/debian-12"
+# As in the Vagrantfile.
+_CATALOGUE = "debian/bookworm64"
 _FOLDER = Path(__file__).parent
 _RECIPE = ("box-packages", "box-setup", "box-disk")
 _DISK_GIGABYTES = 20
@@ -43,6 +45,17 @@ def make(say: Say) -> Path:
             say(f"Making the box {NAME} from Debian's packages (about two minutes, once)")
             _make(box, say)
     return box
+
+
+def choose(say: Say) -> str:
+    """The name of a box that Vagrant has now: of the catalogue where one answers, else the one made here."""
+    said = subprocess.run(["vagrant", "box", "list"], capture_output=True, text=True).stdout
+    there = f"{_CATALOGUE} " in said
+    if there or not vagrant("box", "add", "--provider", "libvirt", _CATALOGUE).returncode:
+        return _CATALOGUE
+    say("No box catalogue answers")
+    add(make(say), say)
+    return NAME
 
 
 def _make(box: Path, say: Say) -> None:
@@ -78,7 +91,9 @@ def _make_bootable(disk: Path, boot: bytes, core: bytes) -> None:
     """Write the first sectors: GRUB's first part with a table of one partition, then its second part."""
     begin = _PARTITION_BEGIN // _SECTOR
     # Bootable, of Linux, addressed by sectors alone.
-    entry = struct.pack("<B3sB3sII", 0x80, b"\xfe\xff\xff", 0x83, b"\xfe\xff\xff", begin, (_DISK_GIGABYTES << 30) // _SECTOR - begin)
+    entry = struct.pack(
+        "<B3sB3sII", 0x80, b"\xfe\xff\xff", 0x83, b"\xfe\xff\xff", begin, (_DISK_GIGABYTES << 30) // _SECTOR - begin
+    )
     with disk.open("r+b") as out:
         # What a BIOS runs ends where the signature of a disk and its table begin.
         out.write(boot[:440].ljust(446, b"\0") + entry.ljust(64, b"\0") + b"\x55\xaa" + core)

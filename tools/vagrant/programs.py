@@ -6,7 +6,7 @@ import os
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -42,10 +42,10 @@ def require(say: Say) -> None:
         install_packages("Vagrant with libvirt", missing, say)
 
 
-def vagrant(*arguments: str, environment: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[bytes]:
+def vagrant(*arguments: str) -> subprocess.CompletedProcess[bytes]:
     """Run Vagrant in the checkout, with its output on the screen."""
     root = Path(__file__).resolve().parents[2]
-    return subprocess.run(["vagrant", *arguments], cwd=root, env=environment, stdin=subprocess.DEVNULL)
+    return subprocess.run(["vagrant", *arguments], cwd=root, stdin=subprocess.DEVNULL)
 
 
 def virsh(*arguments: str) -> subprocess.CompletedProcess[str]:

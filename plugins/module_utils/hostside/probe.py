@@ -25,6 +25,8 @@ SYMBOLS = {
     "overlay": b" ovl_",
     "vxlan": b" vxlan_",
 }
+# Of SELinux: without the first, haproxy may not connect to the ports of API servers.
+BOOLEANS = ("haproxy_connect_any",)
 ENGINES = ("containerd.service", "crio.service", "docker.service")
 # Where distributions put units; ours lie in /etc.
 PACKAGED_UNITS = ("/usr/lib/systemd/system", "/lib/systemd/system")
@@ -42,7 +44,9 @@ def main(spec: dict[str, Any]) -> dict[str, Any]:
     disk: {directory: {free: MiB, device}}, ports: [{port, address, process, pid, unit, ours}],
     features: {kernel module: "loaded", "built in", "loadable" or ""}, programs: [those found],
     cgroups: {version, controllers}, digests: {path: sha256 or null}, components: [name],
-    engines: [unit of a container engine that was installed as a package]}.
+    engines: [unit of a container engine that was installed as a package],
+    resolvers: [address in /etc/resolv.conf], selinux_off: [boolean that is off where SELinux enforces],
+    firewalld: [source that it trusts], or null where it does not run}.
     """
     now = time.time()
     host = Host(spec.get("root", "/"))
@@ -73,6 +77,9 @@ def main(spec: dict[str, Any]) -> dict[str, Any]:
         cgroups=cgroups(host),
         digests={path: digest_of(host.path(path)) for path in spec["digests"]},
         components=sorted(records),
+        resolvers=resolvers(host),
+        selinux_off=selinux_off(host),
+        firewalld=firewalld(host),
         engines=[unit for unit in ENGINES if any(os.path.exists(host.path(f"{d}/{unit}")) for d in PACKAGED_UNITS)],
     )
     return answer
@@ -123,6 +130,26 @@ def cgroups(host: Host) -> dict[str, Any]:
     with contextlib.suppress(OSError):
         return {"version": 1, "controllers": sorted(os.listdir(host.path("/sys/fs/cgroup")))}
     return {"version": 1, "controllers": []}
+
+
+def resolvers(host: Host) -> list[str]:
+    lines = [line.split() for line in (read(host.path("/etc/resolv.conf")) or "").splitlines()]
+    return [words[1] for words in lines if len(words) > 1 and words[0] == "nameserver"]
+
+
+def selinux_off(host: Host) -> list[str]:
+    """The booleans that are off; none where SELinux only warns or is not there."""
+    if (read(host.path("/sys/fs/selinux/enforce")) or "").strip() != "1":
+        return []
+    states = {name: read(host.path(f"/sys/fs/selinux/booleans/{name}")) or "" for name in BOOLEANS}
+    return [name for name, state in states.items() if state.startswith("0")]
+
+
+def firewalld(host: Host) -> list[str] | None:
+    if not shutil.which("firewall-cmd", path=SEARCHED):
+        return None
+    done = host.run(["firewall-cmd", "--zone=trusted", "--list-sources"], check=False)
+    return done.stdout.split() if done.returncode == 0 else None
 
 
 def features(host: Host) -> dict[str, str]:
