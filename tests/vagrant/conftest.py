@@ -6,6 +6,7 @@ more that is refused once the cluster is gone.
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -16,6 +17,12 @@ from rich.table import Table
 from tests.vagrant.machines import Machines, Seen, machines_of_vagrant
 
 SEEN = Seen()
+
+
+def pytest_configure() -> None:
+    # Ended from outside as by Ctrl-C: machines are taken away all the same.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

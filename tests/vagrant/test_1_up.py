@@ -51,3 +51,13 @@ def test_a_second_vagrant_up_changes_nothing(cluster: Machines, seen: Seen) -> N
     assert "kubeinstall apply" in said
     assert not CHANGED.search(said), said
     assert {counts["changed"] for counts in recap(cluster.playbook("site")).values()} == {0}
+
+
+def test_network_managers_leave_the_links_of_pods_alone(cluster: Machines) -> None:
+    """As far as can be seen without one: what udev tells it of them."""
+    for name in cluster.addresses:
+        links = set(cluster.sh(name, "ls /sys/class/net").split()) & {"cni0", "flannel.1"}
+        assert links >= ({"cni0", "flannel.1"} if name in cluster.nodes else {"flannel.1"})
+        for link in links:
+            assert "E: NM_UNMANAGED=1" in cluster.sh(name, f"udevadm info --path=/sys/class/net/{link}")
+        assert "NM_UNMANAGED" not in cluster.sh(name, "udevadm info --path=/sys/class/net/eth1")

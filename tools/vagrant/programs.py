@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
 import subprocess
 import time
 from collections.abc import Iterator
@@ -25,6 +26,12 @@ _PACKAGES = {
     "dnsmasq": ("dnsmasq-base",),
 }
 _START_SECONDS = 60
+_KVM = Path("/dev/kvm")
+# A machine without a disk.
+_FIRMWARE = (
+    *("qemu-system-x86_64", "-machine", "pc,accel=kvm", "-cpu", "host", "-m", "64", "-nodefaults", "-display", "none"),
+    *("-chardev", "stdio,id=said", "-device", "isa-debugcon,iobase=0x402,chardev=said"),
+)
 
 
 def cache_folder() -> Path:
@@ -65,8 +72,8 @@ def libvirt(say: Say) -> Iterator[None]:
                 _start_service(say)
             else:
                 say(f"Starting libvirt by hand (no systemd here), its output goes to {cache_folder()}")
-                for program in ("virtlogd", "libvirtd"):
-                    stack.enter_context(_running(program))
+                stack.enter_context(_running("virtlogd"))
+                stack.enter_context(_running("libvirtd", *_without_broken_kvm()))
             _wait()
         yield
 
@@ -80,9 +87,35 @@ def _start_service(say: Say) -> None:
     subprocess.run(command, capture_output=True)
 
 
+def _without_broken_kvm() -> tuple[str, ...]:
+    """What lets a program see no /dev/kvm where that does not work: libvirt would believe in it, and ask each time."""
+    if not _KVM.exists() or _kvm_works():
+        return ()
+    nothing = cache_folder() / "no-kvm"
+    nothing.touch()
+    nothing.chmod(0)
+    return ("unshare", "--mount", "sh", "-c", f'mount --bind "$0" {_KVM} && exec "$@"', str(nothing))
+
+
+def _kvm_works() -> bool:
+    """Whether libvirt's machines may use KVM, and a machine's firmware runs by it: it says a word at once."""
+    try:
+        if not _KVM.stat().st_mode & stat.S_IWGRP:
+            return False
+        command = as_root(["timeout", "5", *_FIRMWARE]) or _FIRMWARE
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as trial:
+            assert trial.stdout is not None  # noqa: S101
+            said = trial.stdout.readline()
+            trial.terminate()
+    except OSError:
+        return False
+    return bool(said)
+
+
 @contextmanager
-def _running(program: str) -> Iterator[None]:
-    command = as_root([program])
+def _running(program: str, *before: str) -> Iterator[None]:
+    """That program as a process of ours, called by what stands before it."""
+    command = as_root([*before, program])
     if command is None:
         raise KubeinstallError(f"{program} does not run, and starting it needs root", remedy="repeat as root")
     with (cache_folder() / f"{program}.log").open("wb") as log:
