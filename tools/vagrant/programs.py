@@ -88,13 +88,16 @@ def _start_service(say: Say) -> None:
 
 
 def _without_broken_kvm() -> tuple[str, ...]:
-    """What lets a program see no /dev/kvm where that does not work: libvirt would believe in it, and ask each time."""
+    """What lets libvirt see no /dev/kvm where that does not work: it would believe in it, and ask each time."""
     if not _KVM.exists() or _kvm_works():
         return ()
-    nothing = cache_folder() / "no-kvm"
+    nothing, settings = cache_folder() / "no-kvm", cache_folder() / "qemu.conf"
     nothing.touch()
     nothing.chmod(0)
-    return ("unshare", "--mount", "sh", "-c", f'mount --bind "$0" {_KVM} && exec "$@"', str(nothing))
+    # The machines' own /dev would not take what is mounted in ours.
+    settings.write_text("namespaces = []\n")
+    mounts = f'mount --bind "$0" {_KVM} && mount --bind "$1" /etc/libvirt/qemu.conf && shift && exec "$@"'
+    return ("unshare", "--mount", "sh", "-c", mounts, str(nothing), str(settings))
 
 
 def _kvm_works() -> bool:
