@@ -62,3 +62,15 @@ def test_make_targets_exist(document: Path) -> None:
 def test_links_lead_somewhere(document: Path) -> None:
     for link in re.findall(r"\]\((?!https?:)([^)#]+)\)", document.read_text()):
         assert (document.parent / link).exists(), link
+
+
+def test_every_variable_of_the_vagrantfile_is_documented_with_its_default() -> None:
+    table = {}
+    for names, defaults in re.findall(
+        r"^\| (`KUBEINSTALL_.+?) \| (.+?) \|", (ROOT / "docs/vagrant.md").read_text(), re.M
+    ):
+        table |= dict(zip(re.findall(r"`KUBEINSTALL_(\w+)`", names), defaults.split(", "), strict=False))
+    settings = dict(re.findall(r'setting\("(\w+)", "?(.+?)"?\)', (ROOT / "Vagrantfile").read_text()))
+    # Which driver depends on the computer.
+    assert table.pop("DRIVER") and settings.pop("DRIVER")
+    assert table == settings

@@ -40,12 +40,10 @@ module Kubeinstall
     # What is known of a cluster goes with its last machine.
     def forget(machine)
       name = machine.name.to_s
-      FileUtils.rm_rf(File.dirname(path(own(name))))
+      FileUtils.rm_f(path(own(name)))
       put(known_hosts, others(name).join)
-      return unless Dir.glob(path("host_vars/*/vagrant.yml")).empty?
-
-      FileUtils.rm_rf([path(".kubeinstall"), path("hosts.yml")])
-      [path("host_vars"), @folder].each { |folder| Dir.rmdir(folder) if Dir.exist?(folder) && Dir.empty?(folder) }
+      FileUtils.rm_rf([path(".kubeinstall"), path("hosts.yml")]) if Dir.glob(path("host_vars/*/vagrant.yml")).empty?
+      [path("host_vars/#{name}"), path("host_vars"), @folder].each { |empty| Dir.rmdir(empty) if Dir.empty?(empty) }
     end
 
     private
