@@ -65,12 +65,11 @@ def test_links_lead_somewhere(document: Path) -> None:
 
 
 def test_every_variable_of_the_vagrantfile_is_documented_with_its_default() -> None:
-    table = {}
+    table: dict[str, str] = {}
     for names, defaults in re.findall(
         r"^\| (`KUBEINSTALL_.+?) \| (.+?) \|", (ROOT / "docs/vagrant.md").read_text(), re.M
     ):
         table |= dict(zip(re.findall(r"`KUBEINSTALL_(\w+)`", names), defaults.split(", "), strict=False))
     settings = dict(re.findall(r'setting\("(\w+)", "?(.+?)"?\)', (ROOT / "Vagrantfile").read_text()))
     # Which driver depends on the computer.
-    assert table.pop("DRIVER") and settings.pop("DRIVER")
-    assert table == settings
+    assert {**table, "DRIVER": ""} == {**settings, "DRIVER": ""}
