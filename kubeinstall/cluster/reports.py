@@ -73,6 +73,7 @@ class Facts(BaseModel):
     digests: Mapping[str, str | None] = Field(default_factory=dict)
     components: tuple[str, ...] = ()
     engines: tuple[str, ...] = ()
+    answering: tuple[str, ...] = ()
 
 
 class Report(BaseModel):

@@ -18,6 +18,7 @@ ROLES = [
     "kube_controller_manager",
     "kube_scheduler",
     "api_balancer",
+    "api_vip",
     "kubelet",
     "kube_proxy",
     "flannel",
