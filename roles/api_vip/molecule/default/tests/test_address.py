@@ -13,8 +13,10 @@ from testinfra.host import Host
 from tests.callers import background, calls, failed
 from tests.lab import Lab, converge, eventually
 
-AUTHORITY = "/etc/kubernetes/pki/ca.crt"
-ADMIN = "--cert /etc/kubernetes/pki/admin.crt --key /etc/kubernetes/pki/admin.key"
+PKI = "/etc/kubernetes/pki"
+FILES = ("ca.crt", "admin.crt", "admin.key")
+# How long a program waits for an answer; a watcher waits for more of it.
+WHOLE, STREAM = "--max-time 10", "--no-buffer --max-time 3600"
 
 
 @pytest.fixture(scope="module")
@@ -25,15 +27,18 @@ def address(lab: Lab) -> str:
 
 @pytest.fixture(scope="module")
 def caller(lab: Lab) -> Host:
-    """A host that is no control plane, with the authority of the API."""
+    """A host that is no control plane, with what it takes to read."""
     (node,) = lab["node"]
-    lab.sh(node, f"mkdir -p {AUTHORITY.rpartition('/')[0]}")
-    lab.sh(node, f"cat >{AUTHORITY} <<'END'\n{lab.sh(lab['control_plane'][0], f'cat {AUTHORITY}')}END")
+    lab.sh(node, f"mkdir -p {PKI}")
+    for file in FILES:
+        text = lab.sh(lab["control_plane"][0], f"cat {PKI}/{file}")
+        lab.sh(node, f"umask 077; cat >{PKI}/{file} <<'END'\n{text}END")
     return node
 
 
-def curl(address: str, path: str = "/readyz") -> str:
-    return f"curl --silent --fail --max-time 10 --cacert {AUTHORITY} https://{address}:6443{path}"
+def curl(address: str, path: str = "/api/v1/namespaces/default", ends: str = WHOLE) -> str:
+    files = " ".join(f"{flag} {PKI}/{file}" for flag, file in zip(("--cacert", "--cert", "--key"), FILES, strict=True))
+    return f"curl --silent --fail {ends} {files} https://{address}:6443{path}"
 
 
 def holders(lab: Lab, address: str) -> list[Host]:
@@ -41,16 +46,14 @@ def holders(lab: Lab, address: str) -> list[Host]:
 
 
 def holder(lab: Lab, address: str) -> Host:
-    def one() -> Host:
-        (host,) = holders(lab, address)
-        return host
-
-    return eventually(one, 20, "one host has the address")
+    found = eventually(lambda: len(has := holders(lab, address)) == 1 and has, 20, "one host has the address")
+    assert found
+    return found[0]
 
 
 def ready(host: Host) -> bool:
     """The host's own API server."""
-    return bool(host.run(curl("127.0.0.1")).stdout == "ok")
+    return bool(host.run(curl("127.0.0.1", "/readyz")).stdout == "ok")
 
 
 def watches(host: Host) -> bool:
@@ -66,7 +69,7 @@ def longest_gap(found: list[str]) -> float:
 def test_one_control_plane_has_it_and_every_host_reaches_the_api_by_it(lab: Lab, address: str, caller: Host) -> None:
     holder(lab, address)
     for host in (caller, *lab["control_plane"]):
-        assert lab.sh(host, curl(address)) == "ok"
+        assert lab.sh(host, curl(address, "/readyz")) == "ok"
     for host in lab["control_plane"]:
         assert not host.service("keepalived").is_running
         assert not host.service("keepalived").is_enabled
@@ -75,7 +78,7 @@ def test_one_control_plane_has_it_and_every_host_reaches_the_api_by_it(lab: Lab,
 def test_it_moves_before_the_api_server_stops_and_stays_there(lab: Lab, address: str, caller: Host) -> None:
     first = holder(lab, address)
     (second,) = [host for host in lab["control_plane"] if host is not first]
-    watch = f"{curl(address, '/api/v1/namespaces?watch=true')} {ADMIN} --no-buffer --max-time 3600"
+    watch = curl(address, "/api/v1/namespaces?watch=true", STREAM)
     with (
         # By the address to another host, and to the host's own.
         background(lab, second, "watcher", watch),
@@ -116,7 +119,7 @@ def test_it_is_nowhere_twice_after_keepalived_was_killed(lab: Lab, address: str,
     eventually(lambda: first.service("api-vip").is_running, 20, "systemd starts it again")
     time.sleep(5)
     holder(lab, address)
-    assert lab.sh(caller, curl(address)) == "ok"
+    assert lab.sh(caller, curl(address, "/readyz")) == "ok"
 
 
 def test_it_stays_where_it_is_when_a_control_plane_is_taken_in(lab: Lab, address: str, caller: Host) -> None:
