@@ -9,7 +9,7 @@ from . import binaries, certificates, files, system, units
 from .comparison import considered, digest, inputs, no_longer_wanted, paths, reloaded, why_reload
 from .host import Host
 from .ready import wait
-from .record import DIRECTORY, Record, every_path
+from .record import DIRECTORY, Record, every_path, recorded
 from .spare import check_spare
 
 
@@ -94,7 +94,7 @@ def _apply(host: Host, spec: dict[str, Any]) -> str | None:
 
 def _remember(host: Host, spec: dict[str, Any], record: Record, changed: list[dict[str, Any]]) -> None:
     """Record what is about to be written before it is, so that a reset finds it even after a kill."""
-    ours = every_path(host)
+    ours = every_path(host, recorded(host))
     about_to = [item["dest"] for item in changed] + [item["dest"] for item in spec["binaries"]]
     about_to += certificates.paths(spec["certificates"])
     for path in about_to:
@@ -102,7 +102,8 @@ def _remember(host: Host, spec: dict[str, Any], record: Record, changed: list[di
             kept = f"{DIRECTORY}/originals{path}"
             files.keep_original(host, path, kept)
             record.data["originals"][path] = kept
-    record.add("files", about_to)
+    # What another component wrote and this one reads too goes with the last of them.
+    record.add("files", about_to + [path for path in paths(spec) if path in ours])
     for name, value in system.differing_sysctls(host, spec["sysctls"]).items():
         record.data["sysctls"].setdefault(name, value)
     record.data["unit"] = spec["unit"]
