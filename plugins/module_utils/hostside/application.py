@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import PurePath
 from typing import Any
 
 from . import binaries, certificates, files, system, units
@@ -41,8 +42,13 @@ def _prepare(host: Host, spec: dict[str, Any]) -> Record:
             if difference["before_attributes"]:
                 record.data["attributes"].setdefault(item["path"], difference["before_attributes"])
             record.add("directories", files.make_directory(host, item))
+    wanted = {item["path"] for item in spec["directories"]}
     for path in paths(spec):
         record.add("directories", files.make_parents(host, os.path.dirname(path)))
+        wanted.update(str(parent) for parent in PurePath(path).parents)
+    # What another component made and this one has too goes with the last of them.
+    record.add("directories", sorted(wanted & every_path(host, recorded(host), "directories")))
+    record.data["directories"].sort()
     record.save()
     return record
 
@@ -102,7 +108,6 @@ def _remember(host: Host, spec: dict[str, Any], record: Record, changed: list[di
             kept = f"{DIRECTORY}/originals{path}"
             files.keep_original(host, path, kept)
             record.data["originals"][path] = kept
-    # What another component wrote and this one reads too goes with the last of them.
     record.add("files", about_to + [path for path in paths(spec) if path in ours])
     for name, value in system.differing_sysctls(host, spec["sysctls"]).items():
         record.data["sysctls"].setdefault(name, value)

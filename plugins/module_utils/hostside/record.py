@@ -2,7 +2,7 @@
 
 /var/lib/kubeinstall/NAME.json:
     files        paths we wrote, this component or another that has them too
-    directories  paths we made, outermost first
+    directories  paths we made, this component or another that has them too, outermost first
     originals    {path: copy of the file that was there before us}
     attributes   {directory that was there before us: its mode and owner then, as `0755 0:0`}
     sysctls      {name: value before us}
@@ -33,9 +33,9 @@ def recorded(host: Host) -> list[str]:
     return [name[: -len(".json")] for name in names if name.endswith(".json") and name[0] != "."]
 
 
-def every_path(host: Host, components: list[str]) -> set[str]:
-    """Every file in the records of these: what stands there is ours, whatever a hand made of it."""
-    return {path for name in components for path in Record(host, name).data["files"]}
+def every_path(host: Host, components: list[str], kind: str = "files") -> set[str]:
+    """Every file (or directory) in the records of these: what stands there is ours, whatever a hand made of it."""
+    return {path for name in components for path in Record(host, name).data[kind]}
 
 
 class Record:

@@ -18,8 +18,9 @@ def remove(host: Host, spec: dict[str, Any], stay: list[str]) -> dict[str, Any]:
     `stay`: the components whose files stay, those that this one has too among them.
     """
     record = Record(host, spec["name"])
-    others = every_path(host, stay)
-    record.data["files"] = [path for path in record.data["files"] if path not in others]
+    for kind in ("files", "directories"):
+        others = every_path(host, stay, kind)
+        record.data[kind] = [path for path in record.data[kind] if path not in others]
     if spec.get("check"):
         return {"removed": _inventory(host, spec, record)}
     with host.lock(f"remove {spec['name']}"):
