@@ -24,6 +24,7 @@ def address(cluster: Cluster) -> Iterator[str]:
     try:
         with traffic(cluster, "balancers on each host give way to an address") as seen:
             cluster.apply()
+        # The client goes the old way until that is taken away, last of all.
         assert seen.api.longest_gap < 10, f"{seen.api}"
         assert seen.service.failures == 0, f"{seen.service}"
         for name in cluster.addresses:
