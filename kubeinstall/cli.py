@@ -169,6 +169,9 @@ def kubectl(context: typer.Context, inventory: InventoryPath = DEFAULT_INVENTORY
     os.execve(program, ["kubectl", *context.args], {**os.environ, "KUBECONFIG": str(config)})  # noqa: S606
 
 
+_mount("reboot", "cli_reboot", "Reboot hosts one after another, while the cluster goes on.")
+
+
 @app.command(epilog=_EXAMPLE + "kubeinstall reset -i inventory/lab --yes")
 def reset(
     inventory: InventoryPath = DEFAULT_INVENTORY,

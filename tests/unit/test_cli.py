@@ -17,7 +17,7 @@ import yaml
 
 BIN = Path(sys.executable).parent / "kubeinstall"
 COMMANDS = (
-    *("init", "validate", "apply", "run", "verify", "status", "kubeconfig", "kubectl", "reset"),
+    *("init", "validate", "apply", "run", "verify", "status", "kubeconfig", "kubectl", "reboot", "reset"),
     *("node", "control-plane", "etcd", "certs", "lab", "components", "image", "version"),
 )
 
