@@ -19,7 +19,7 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_mar
 @app.command(epilog="Example: kubeinstall reboot --check    or    kubeinstall reboot node-1 node-2 --yes")
 def reboot(
     hosts: Annotated[
-        list[str] | None, typer.Argument(metavar="HOST...", help="Hosts by their names in the inventory; none: all.")
+        list[str] | None, typer.Argument(metavar="HOST", help="Hosts by their names in the inventory; none: all.")
     ] = None,
     inventory: InventoryPath = DEFAULT_INVENTORY,
     check: Check = False,
