@@ -108,7 +108,7 @@ def way(cluster: Cluster, inventory: Path) -> Iterator[Way]:
     context = ssl.create_default_context(cadata=authority)
 
     def unready(found: Forward) -> str:
-        status, why = _asked(found.server, context, found.name, SECONDS_THROUGH_SSH)
+        status, why = _asked(found.server, context, SECONDS_THROUGH_SSH, found.name)
         return "" if status == http.HTTPStatus.OK else f"its API server is not ready ({why or status})"
 
     with forward(cluster, inventory, unready) as found, tempfile.TemporaryDirectory(prefix="kubeinstall-") as folder:
@@ -164,10 +164,10 @@ def _answering(servers: Sequence[str], authority: str, first: str) -> tuple[str,
         # Which servers answer there, only its callers can tell.
         return best, True
     context = ssl.create_default_context(cadata=authority)
-    statuses = {best: _asked(best, context)[0]}
+    statuses = {best: _asked(best, context, SECONDS)[0]}
     if statuses[best] != http.HTTPStatus.OK and others:
         with ThreadPoolExecutor(len(others)) as pool:
-            asked = pool.map(lambda server: _asked(server, context)[0], others)
+            asked = pool.map(lambda server: _asked(server, context, SECONDS)[0], others)
             statuses |= dict(zip(others, asked, strict=True))
     ready = [server for server, status in statuses.items() if status == http.HTTPStatus.OK]
     chosen = [*ready, *(server for server, status in statuses.items() if status), best][0]
@@ -180,7 +180,7 @@ def _by_proxy(server: str) -> bool:
     return "https" in urllib.request.getproxies() and not bypassed
 
 
-def _asked(server: str, context: ssl.SSLContext, name: str = "", seconds: float = SECONDS) -> tuple[int, str]:
+def _asked(server: str, context: ssl.SSLContext, seconds: float, name: str = "") -> tuple[int, str]:
     """What it answers when it is asked whether it is ready, by HTTP's number; 0 and why for nothing at all.
 
     `name` is what its certificate is to say, where that is not the URL's.

@@ -43,16 +43,16 @@ class Forward:
 
 
 @contextlib.contextmanager
-def forward(cluster: Cluster, inventory: Path, ready: Callable[[Forward], str]) -> Iterator[Forward]:
+def forward(cluster: Cluster, inventory: Path, unready: Callable[[Forward], str]) -> Iterator[Forward]:
     """A forward to the first control plane that lets us in and that is ready; it ends with the context.
 
-    `ready` says why an API server is not. Raises KubeinstallError with each control plane's reason where none is.
+    `unready` says why an API server is not ready, if it is not. Raises KubeinstallError with each control plane's reason where none is.
     """
     reasons = []
     for host in cluster.control_plane:
         with contextlib.ExitStack() as stack:
             try:
-                found = stack.enter_context(_to(host, inventory, ready))
+                found = stack.enter_context(_to(host, inventory, unready))
             except _RefusedError as refusal:
                 reasons.append(f"{host.name}: {refusal}")
                 continue
@@ -100,7 +100,7 @@ class _RefusedError(Exception):
 
 
 @contextlib.contextmanager
-def _to(host: Host, inventory: Path, ready: Callable[[Forward], str]) -> Iterator[Forward]:
+def _to(host: Host, inventory: Path, unready: Callable[[Forward], str]) -> Iterator[Forward]:
     """A forward to this control plane's own API server, which is ready."""
     from kubeinstall.cluster.inventory import ssh_command
 
@@ -124,7 +124,7 @@ def _to(host: Host, inventory: Path, ready: Callable[[Forward], str]) -> Iterato
                 reason = f"it does not let us in within {SECONDS} s" if _runs(process) else "ssh ended without a word"
                 raise _RefusedError(_last_words(said.fileno()) or reason)
             found = Forward(f"https://127.0.0.1:{port}", host.name, host.address)
-            if reason := ready(found):
+            if reason := unready(found):
                 # It may be sshd that forwards nothing.
                 raise _RefusedError("; ".join(filter(None, (reason, _last_words(said.fileno())))))
             yield found
