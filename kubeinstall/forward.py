@@ -46,7 +46,7 @@ class Forward:
 def forward(cluster: Cluster, inventory: Path, unready: Callable[[Forward], str]) -> Iterator[Forward]:
     """A forward to the first control plane that lets us in and that is ready; it ends with the context.
 
-    `unready` says why an API server is not ready, if it is not. Raises KubeinstallError with each control plane's reason where none is.
+    `unready` says why an API server is not, if it is not. Raises KubeinstallError with each control plane's reason.
     """
     reasons = []
     for host in cluster.control_plane:
