@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
+from kubeinstall import reboot
+
 ROOT = Path(__file__).parents[2]
 ROLES = [
     "host",
@@ -176,6 +178,11 @@ def test_every_play_that_speaks_to_the_api_names_all_of_its_servers() -> None:
     speaking = [(name, play) for name, play in plays if any(map(applies_manifests, play.get("tasks", [])))]
     assert {name for name, _ in speaking} == {"added", "cluster_manifests", "coredns", "flannel", "kube_apiserver"}
     assert [name for name, play in speaking if play.get("module_defaults") != others] == []
+
+
+@pytest.mark.parametrize("task", [reboot.ASKED, reboot.SPARED, reboot.EMPTIED])
+def test_what_is_told_of_a_reboot_is_what_its_playbook_finds(task: str) -> None:
+    assert task in [task["name"] for play in plays_of("reboot") for task in play["tasks"]]
 
 
 def test_reset_takes_away_each_component_in_the_opposite_order() -> None:
