@@ -45,7 +45,7 @@ types: venv ## Check the types of the Python code
 
 .PHONY: unit
 unit: venv ## Run the unit and contract tests, which need no hosts
-	$(PYTEST) tests/unit tests/contract
+	$(PYTEST) tests/unit tests/contract --numprocesses auto
 
 .PHONY: check
 check: lint types unit ## Run all that needs no hosts
