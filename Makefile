@@ -45,7 +45,7 @@ types: venv ## Check the types of the Python code
 
 .PHONY: unit
 unit: venv ## Run the unit and contract tests, which need no hosts
-	$(PYTEST) tests/unit tests/contract
+	$(PYTEST) tests/unit tests/contract --numprocesses auto
 
 .PHONY: check
 check: lint types unit ## Run all that needs no hosts
@@ -87,7 +87,7 @@ bench: venv ## Measure an install, a second run, and what they cost at least
 	$(BIN)/python benchmarks/bench.py
 
 .PHONY: test-all
-test-all: components check cluster-tests test-ha molecule bench ## Run all tests and the benchmarks
+test-all: components check cluster-tests test-ha molecule vagrant bench ## Run all tests and the benchmarks
 
 .PHONY: wheel
 wheel: venv ## Build the wheel into dist/

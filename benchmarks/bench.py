@@ -1,10 +1,11 @@
-"""Measures an install, a second run and what they deliver, each against a floor measured in the same run.
+"""Measures an install, a second run, a node's addition and what is delivered, each against another in the same run.
 
     .venv/bin/python benchmarks/bench.py            # or: make bench
 
 On a lab of its own (one control plane, two nodes; removed at the end). The floors: a bare `ansible -m ping` of all
 hosts, and the same services started by hand: the files of a finished host unpacked over ssh and started with
-systemctl, no Ansible. Times are of this machine at this moment: the ratios are what to compare.
+systemctl, no Ansible. The addition of a node is held against the install. Times are of this machine at this moment:
+the ratios are what to compare.
 """
 
 from __future__ import annotations
@@ -110,7 +111,7 @@ def pack(address: str) -> bytes:
         "import glob, json, os\n"
         "records = [json.load(open(path)) for path in sorted(glob.glob('/var/lib/kubeinstall/*.json'))]\n"
         "paths = [path for record in records for path in record['directories'] + record['files']]\n"
-        "print('\\0'.join(filter(os.path.lexists, paths)))"
+        "print('\\0'.join(filter(os.path.lexists, dict.fromkeys(paths))))"
     )
     names = ssh(address, f'python3 -c "{script}"').strip()
     return ssh(address, "tar --create --no-recursion --absolute-names --null --files-from=-", names)
@@ -168,6 +169,20 @@ def start_by_hand(
     wait_until_whole(server, len(addresses))
 
 
+def add_node(addresses: dict[str, str], server: str) -> tuple[float, int]:
+    """Seconds to add the last node to the cluster, and on how many other hosts something was restarted by that."""
+    *others, node = addresses
+    rest = {name: addresses[name] for name in others}
+    run(BIN / "kubeinstall", "node", "remove", node, "-i", INVENTORY, "--yes")
+    starts = invocations(rest)
+
+    def add() -> None:
+        run(BIN / "kubeinstall", "node", "add", node, "-i", INVENTORY)
+        wait_until_whole(server, len(addresses))
+
+    return seconds(add), sum(one != other for one, other in zip(starts, invocations(rest), strict=True))
+
+
 def main() -> None:
     console = Console()
     kubeinstall = BIN / "kubeinstall"
@@ -191,6 +206,7 @@ def main() -> None:
         starts = invocations(addresses)
         again = statistics.median(seconds(lambda: run(*site)) for _ in range(3))
         restarts = sum(one != other for one, other in zip(starts, invocations(addresses), strict=True))
+        added, elsewhere = add_node(addresses, server)
         files = {name: pack(address) for name, address in addresses.items()}
         images, objects = images_of(server), objects_of_ours(server)
         needed = sum(map(len, files.values()))
@@ -202,6 +218,8 @@ def main() -> None:
     table.add_row("install", f"{installed:.1f} s", f"{by_hand:.1f} s started by hand", f"{installed / by_hand:.2f}")
     table.add_row("second run", f"{again:.1f} s", f"{ping:.2f} s a bare ping", f"{again / ping:.1f}")
     table.add_row("restarts in it", str(restarts), "0", "-")
+    table.add_row("a node added", f"{added:.1f} s", f"{installed:.1f} s the install", f"{added / installed:.2f}")
+    table.add_row("restarts elsewhere", str(elsewhere), "0", "-")
     table.add_row(
         "bytes to all hosts",
         f"{delivered / 1e6:.0f} MB",

@@ -1,14 +1,21 @@
-"""How the operator reaches the cluster: a kubeconfig with a certificate of its own, and the pinned kubectl."""
+"""How the operator reaches the cluster: a kubeconfig with a certificate of its own, and the pinned kubectl.
+
+Straight to an API server that answers this machine, or through SSH where none does.
+"""
 
 from __future__ import annotations
 
 import base64
+import contextlib
 import http.client
 import os
+import socket
 import ssl
 import tempfile
-from collections.abc import Sequence
-from dataclasses import dataclass
+import urllib.request
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -18,16 +25,18 @@ import yaml
 from kubeinstall.certificates import CertificateRequest
 from kubeinstall.components import fetch, machine_architecture
 from kubeinstall.errors import KubeinstallError
+from kubeinstall.forward import Forward, forward
 from kubeinstall.pki import PKI
 
 if TYPE_CHECKING:
     from kubeinstall.cluster import Cluster
     from kubeinstall.components import Progress
 
-__all__ = ["OPERATOR", "kubeconfig", "kubectl", "server_of", "write_private"]
+__all__ = ["OPERATOR", "Kubeconfig", "Way", "kubeconfig", "kubectl", "way", "write_private"]
 
 # How long an API server has to say that it is ready, before the next one is asked.
 SECONDS = 2
+SECONDS_THROUGH_SSH = 10
 
 # The group is bound to cluster-admin by the cluster's own roles: unlike system:masters it can be taken away again.
 OPERATOR = CertificateRequest(
@@ -40,8 +49,27 @@ OPERATOR = CertificateRequest(
 )
 
 
-def kubeconfig(cluster: Cluster) -> Path:
-    """The operator's kubeconfig in the cluster's state directory, 0600; made, or made anew when it no longer does.
+@dataclass(frozen=True)
+class Kubeconfig:
+    """The operator's: the API server in it, whether that answers this machine, and the certificate and key in PEM."""
+
+    path: Path
+    server: str
+    answers: bool
+    certificate: str
+    key: str
+
+
+@dataclass(frozen=True)
+class Way:
+    """A kubeconfig that leads to an API server, and through the SSH of which control plane, if it does."""
+
+    config: Path
+    through: str = ""
+
+
+def kubeconfig(cluster: Cluster) -> Kubeconfig:
+    """The one in the cluster's state directory, 0600; made, or made anew when it no longer does.
 
     Where there are several API servers it names one that answers: the one that it named before, while that does.
     Raises KubeinstallError while the cluster has not been formed, PKIError when the authority's key is needed and away.
@@ -58,16 +86,35 @@ def kubeconfig(cluster: Cluster) -> Path:
     before = _read(path, pki, authority)
     # Whatever was named before and is none of the cluster's any more goes, and its certificate with it.
     kept = before if before and before.server in cluster.api_servers else None
-    server = _answering(cluster.api_servers, authority, kept.server if kept else "")
+    server, answers = _answering(cluster.api_servers, authority, kept.server if kept else "")
+    certificate, key = (kept.certificate, kept.key) if kept else pki.issue(OPERATOR)
+    made = Kubeconfig(path, server, answers, certificate, key)
     if kept is None or kept.server != server:
-        certificate, key = (kept.certificate, kept.key) if kept else pki.issue(OPERATOR)
-        write_private(path, _render(cluster.name, server, authority, certificate, key))
-    return path
+        write_private(path, _render(cluster.name, made, authority))
+    return made
 
 
-def server_of(config: Path) -> str:
-    """The URL that a kubeconfig of ours names."""
-    return str(yaml.safe_load(config.read_text(encoding="utf-8"))["clusters"][0]["cluster"]["server"])
+@contextlib.contextmanager
+def way(cluster: Cluster, inventory: Path) -> Iterator[Way]:
+    """How this machine reaches the API, for as long as the context lasts. Raises KubeinstallError where it does not.
+
+    Straight to an API server wherever one answers, whatever it answers. Else by a port forward through SSH.
+    """
+    mine = kubeconfig(cluster)
+    if mine.answers:
+        yield Way(mine.path)
+        return
+    authority = PKI(cluster.pki_directory).read("kubernetes/ca.crt")
+    context = ssl.create_default_context(cadata=authority)
+
+    def unready(found: Forward) -> str:
+        status, why = _asked(found.server, context, SECONDS_THROUGH_SSH, found.name)
+        return "" if status == http.HTTPStatus.OK else f"its API server is not ready ({why or status})"
+
+    with forward(cluster, inventory, unready) as found, tempfile.TemporaryDirectory(prefix="kubeinstall-") as folder:
+        path = Path(folder) / "kubeconfig"
+        write_private(path, _render(cluster.name, replace(mine, server=found.server), authority, found.name))
+        yield Way(path, through=found.host)
 
 
 def kubectl(cluster: Cluster, progress: Progress | None = None) -> Path:
@@ -96,22 +143,13 @@ def write_private(path: Path, text: str) -> None:
         raise KubeinstallError(what, where=str(path), remedy="name a file in a folder you may write to") from error
 
 
-@dataclass(frozen=True)
-class _Access:
-    """What a kubeconfig says: the API's URL, and the operator's certificate and key in PEM."""
-
-    server: str
-    certificate: str
-    key: str
-
-
-def _read(path: Path, pki: PKI, authority: str) -> _Access | None:
+def _read(path: Path, pki: PKI, authority: str) -> Kubeconfig | None:
     """The kubeconfig there, if it is of this authority and its certificate good for a while yet."""
     try:
         config = yaml.safe_load(path.read_text(encoding="utf-8"))
         target, user = config["clusters"][0]["cluster"], config["users"][0]["user"]
         pair = [base64.b64decode(user[f"client-{part}-data"]).decode() for part in ("certificate", "key")]
-        found = _Access(str(target["server"]), *pair)
+        found = Kubeconfig(path, str(target["server"]), False, *pair)
     except (OSError, ValueError, TypeError, LookupError, yaml.YAMLError):
         return None
     if target.get("certificate-authority-data") != _encoded(authority) or pki.problems(found.certificate, OPERATOR):
@@ -119,36 +157,58 @@ def _read(path: Path, pki: PKI, authority: str) -> _Access | None:
     return found
 
 
-def _answering(servers: Sequence[str], authority: str, first: str) -> str:
-    """One that is ready, `first` if it is. Where none is, the caller's own try says why."""
-    ordered = sorted(servers, key=lambda server: server != first)
-    if len(ordered) == 1:
-        return ordered[0]
+def _answering(servers: Sequence[str], authority: str, first: str) -> tuple[str, bool]:
+    """One that is ready, `first` if it is; else the one that answers, or was named before. And whether it answers."""
+    best, *others = sorted(servers, key=lambda server: server != first)
+    if _by_proxy(best):
+        # Which servers answer there, only its callers can tell.
+        return best, True
     context = ssl.create_default_context(cadata=authority)
-    return next((server for server in ordered if _ready(server, context)), ordered[0])
+    statuses = {best: _asked(best, context, SECONDS)[0]}
+    if statuses[best] != http.HTTPStatus.OK and others:
+        with ThreadPoolExecutor(len(others)) as pool:
+            asked = pool.map(lambda server: _asked(server, context, SECONDS)[0], others)
+            statuses |= dict(zip(others, asked, strict=True))
+    ready = [server for server, status in statuses.items() if status == http.HTTPStatus.OK]
+    chosen = [*ready, *(server for server, status in statuses.items() if status), best][0]
+    return chosen, statuses[chosen] > 0
 
 
-def _ready(server: str, context: ssl.SSLContext) -> bool:
+def _by_proxy(server: str) -> bool:
+    """Whether kubectl would go to it by a proxy of the environment's."""
+    bypassed = urllib.request.proxy_bypass(urlsplit(server).netloc)
+    return "https" in urllib.request.getproxies() and not bypassed
+
+
+def _asked(server: str, context: ssl.SSLContext, seconds: float, name: str = "") -> tuple[int, str]:
+    """What it answers when it is asked whether it is ready, by HTTP's number; 0 and why for nothing at all.
+
+    `name` is what its certificate is to say, where that is not the URL's.
+    """
     url = urlsplit(server)
-    connection = http.client.HTTPSConnection(url.netloc, timeout=SECONDS, context=context)
     try:
-        connection.request("GET", "/readyz")
-        return connection.getresponse().status == http.HTTPStatus.OK
-    except (OSError, http.client.HTTPException):
-        return False
-    finally:
-        connection.close()
+        with (
+            socket.create_connection((url.hostname or "", url.port or 443), seconds) as plain,
+            context.wrap_socket(plain, server_hostname=name or url.hostname) as stream,
+        ):
+            connection = http.client.HTTPConnection(url.netloc)
+            connection.sock = stream
+            connection.request("GET", "/readyz")
+            return connection.getresponse().status, ""
+    except (OSError, http.client.HTTPException) as error:
+        return 0, str(error)
 
 
-def _render(name: str, server: str, authority: str, certificate: str, key: str) -> str:
+def _render(name: str, access: Kubeconfig, authority: str, server_name: str = "") -> str:
     user = f"{name}-admin"
+    pair = {"client-certificate-data": _encoded(access.certificate), "client-key-data": _encoded(access.key)}
+    target = {"server": access.server, "certificate-authority-data": _encoded(authority)}
+    target |= {"tls-server-name": server_name} if server_name else {}
     config: dict[str, Any] = {
         "apiVersion": "v1",
         "kind": "Config",
-        "clusters": [{"name": name, "cluster": {"server": server, "certificate-authority-data": _encoded(authority)}}],
-        "users": [
-            {"name": user, "user": {"client-certificate-data": _encoded(certificate), "client-key-data": _encoded(key)}}
-        ],
+        "clusters": [{"name": name, "cluster": target}],
+        "users": [{"name": user, "user": pair}],
         "contexts": [{"name": name, "context": {"cluster": name, "user": user}}],
         "current-context": name,
     }

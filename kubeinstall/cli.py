@@ -142,8 +142,14 @@ def kubeconfig(
 
     cluster = load_cluster(inventory)
     made = access.kubeconfig(cluster)
-    access.write_private(out, made.read_text(encoding="utf-8"))
-    typer.echo(f"{out} reaches the cluster {cluster.name} at {access.server_of(made)}")
+    access.write_private(out, made.path.read_text(encoding="utf-8"))
+    typer.echo(f"{out} reaches the cluster {cluster.name} at {made.server}")
+    if not made.answers:
+        typer.echo(
+            f"warning: {made.server} does not answer this machine: use the file where it does. From here,"
+            f" kubeinstall kubectl -i {inventory} goes through SSH",
+            err=True,
+        )
 
 
 @app.command(
@@ -154,19 +160,27 @@ def kubectl(context: typer.Context, inventory: InventoryPath = DEFAULT_INVENTORY
     """Run the kubectl of the cluster's version against it.
 
     All arguments are passed on, and the exit code is kept. Options of kubeinstall's own come before kubectl's first
-    word.
+    word. Where no API server answers this machine, it goes through SSH to a control plane for as long as it runs.
     """
     from rich.console import Console
 
-    from kubeinstall import access
+    from kubeinstall import access, forward
     from kubeinstall.cli_components import progress_on
 
     cluster = load_cluster(inventory)
-    config = access.kubeconfig(cluster)
-    with progress_on(Console(stderr=True)) as progress:
-        program = access.kubectl(cluster, progress)
-    # kubectl takes over the terminal, its signals and the exit code.
-    os.execve(program, ["kubectl", *context.args], {**os.environ, "KUBECONFIG": str(config)})  # noqa: S606
+    with access.way(cluster, inventory) as way:
+        with progress_on(Console(stderr=True)) as progress:
+            command = [str(access.kubectl(cluster, progress)), *context.args]
+        environment = {**os.environ, "KUBECONFIG": str(way.config)}
+        if not way.through:
+            # kubectl takes over the terminal, its signals and the exit code.
+            os.execve(command[0], ["kubectl", *context.args], environment)  # noqa: S606
+        typer.echo(f"No API server answers this machine itself: going through SSH to {way.through}", err=True)
+        code = forward.run(command, environment)
+    raise typer.Exit(code)
+
+
+_mount("reboot", "cli_reboot", "Reboot hosts one after another, while the cluster goes on.")
 
 
 @app.command(epilog=_EXAMPLE + "kubeinstall reset -i inventory/lab --yes")

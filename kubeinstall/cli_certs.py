@@ -58,4 +58,4 @@ def renew(
     if not check and not limit:
         cluster = load_cluster(inventory)
         (cluster.state_directory / "kubeconfig").unlink(missing_ok=True)
-        typer.echo(f"Your own is new too, in {access.kubeconfig(cluster)}")
+        typer.echo(f"Your own is new too, in {access.kubeconfig(cluster).path}")

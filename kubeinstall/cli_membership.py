@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from kubeinstall.cluster import Cluster
     from kubeinstall.events import RunResult
 
-__all__ = ["Hosts", "Yes", "add", "remove", "replace", "sub_app"]
+__all__ = ["Hosts", "Yes", "add", "ask", "remove", "replace", "sub_app"]
 
 Hosts = Annotated[list[str], typer.Argument(metavar="HOST...", help="Hosts by their names in the inventory.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Don't ask.")]
@@ -59,7 +59,7 @@ def remove(inventory: Path, kind: str, names: Sequence[str], *, check: bool, yes
         typer.echo(line)
     if check:
         return
-    _ask(cluster, f"Take {', '.join(names)} out of {'etcd' if kind == 'etcd' else 'the cluster'}?", yes)
+    ask(cluster, f"Take {', '.join(names)} out of {'etcd' if kind == 'etcd' else 'the cluster'}?", yes)
     done = play(cluster, inventory, [f"{kind}_remove"], extra_vars=hosts)
     for name in silent(done, names):
         again = f"kubeinstall {WORDS[kind][0]} remove {name}"
@@ -76,7 +76,7 @@ def replace(inventory: Path, names: Sequence[str], *, check: bool, diff: bool, y
     for name in names:
         typer.echo(f"{name} leaves etcd, its data there is wiped, and it joins again with that of the other members")
     if not check:
-        _ask(cluster, f"Replace {', '.join(names)}?", yes)
+        ask(cluster, f"Replace {', '.join(names)}?", yes)
     hosts = {"membership_hosts": list(names)}
     play(cluster, inventory, ["etcd_replace"], check=check, diff=diff, extra_vars=hosts)
 
@@ -106,7 +106,8 @@ def silent(result: RunResult, names: Sequence[str]) -> list[str]:
     return [name for name in names if any(e.kind == "unreachable" and e.host == name for e in result.events)]
 
 
-def _ask(cluster: Cluster, question: str, yes: bool) -> None:
+def ask(cluster: Cluster, question: str, yes: bool) -> None:
+    """Goes on only where the user says yes; exits otherwise."""
     if yes:
         return
     need_terminal("this")

@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from kubeinstall import runs
+from kubeinstall.cluster.balancer import LOCAL, VIP
 from kubeinstall.errors import RunError
 from kubeinstall.events import Event, RunResult
 from kubeinstall.paths import playbook
@@ -22,13 +23,14 @@ __all__ = ["Status", "as_json", "ask", "judge", "services", "show"]
 
 TASK = "Ask the host of its components, a control plane also of the nodes"
 # The services that a host of each group runs, in the order in which they depend on each other.
-_BALANCER = "api-balancer"
-_NODE = ("container-engine", _BALANCER, "kubelet", "kube-proxy", "flannel")
+_NODE = ("container-engine", "api-balancer", "kubelet", "kube-proxy", "flannel")
 _SERVICES: Mapping[str, tuple[str, ...]] = {
     "etcd": ("etcd",),
-    "control_plane": ("kube-apiserver", "kube-controller-manager", "kube-scheduler", *_NODE),
+    "control_plane": ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "api-vip", *_NODE),
     "node": _NODE,
 }
+# Those that run only where hosts reach the API so.
+_OF_BALANCER = {"api-balancer": LOCAL, "api-vip": VIP}
 _COLUMNS = tuple(dict.fromkeys(name for group in ("etcd", "control_plane", "node") for name in _SERVICES[group]))
 
 
@@ -79,7 +81,7 @@ def judge(name: str, hosts: Sequence[Host], result: RunResult, balancer: str = "
 def services(host: Host, balancer: str = "none") -> tuple[str, ...]:
     """The services that this host should run, in a cluster whose hosts reach the API so."""
     wanted = {name for group in host.groups for name in _SERVICES.get(group, ())}
-    return tuple(name for name in _COLUMNS if name in wanted and (name != _BALANCER or balancer == "local"))
+    return tuple(name for name in _COLUMNS if name in wanted and _OF_BALANCER.get(name, balancer) == balancer)
 
 
 def _host_problems(

@@ -21,7 +21,7 @@ __all__ = ["CHECKS", "Check", "Verification", "judge_certificates", "read", "sho
 # In the order in which they depend on each other.
 CHECKS = (
     *("etcd", "container engine", "API server", "controller manager", "scheduler"),
-    *("API balancer", "kubelet", "kube-proxy", "flannel"),
+    *("API balancer", "API address", "kubelet", "kube-proxy", "flannel"),
     *("certificates", "node", "pods", "ClusterIP", "NodePort", "DNS", "etcd holds what the API wrote"),
 )
 # A run renews certificates thirty days before their end: one that is closer to it than this was left alone.

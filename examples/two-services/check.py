@@ -97,7 +97,8 @@ def main() -> None:
 
 def check(cluster: Cluster, service: Service) -> Iterator[str]:
     """What is wrong with one service; what went well is printed."""
-    kubectl = [str(access.kubectl(cluster)), f"--kubeconfig={access.kubeconfig(cluster)}", f"--namespace={NAMESPACE}"]
+    config = access.kubeconfig(cluster).path
+    kubectl = [str(access.kubectl(cluster)), f"--kubeconfig={config}", f"--namespace={NAMESPACE}"]
     command = [*kubectl, "get", "pods", "-o", "json", f"--selector=app={service.name}"]
     listed = subprocess.run(command, capture_output=True, text=True, check=False)
     pods = json.loads(listed.stdout)["items"] if listed.returncode == 0 else []

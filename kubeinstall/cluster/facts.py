@@ -10,7 +10,7 @@ from ipaddress import IPv4Interface
 from pathlib import Path
 from typing import Any
 
-from kubeinstall.cluster.balancer import BALANCER_PORT, LOCAL
+from kubeinstall.cluster.balancer import BALANCER_PORT, LOCAL, virtual_address
 from kubeinstall.cluster.hosts import node_address
 from kubeinstall.cluster.inputs import CONTROL_PLANE, ETCD, NODE, Findings, HostInput, Inputs
 from kubeinstall.cluster.known import Known
@@ -33,8 +33,8 @@ CONTROLLERS = ("cpu", "cpuset", "memory", "pids")
 FAMILIES = {"debian", "ubuntu", "rhel", "fedora"}
 
 
-def check_facts(inputs: Inputs, known: Known, reports: Mapping[str, Report], errors: Findings) -> None:
-    """All hosts that were asked, each by itself and then against each other."""
+def check_facts(inputs: Inputs, known: Known, reports: Mapping[str, Report], formed: bool, errors: Findings) -> None:
+    """All hosts that were asked, each by itself and then against each other. `formed`: the cluster exists."""
     digests = _authorities(inputs)
     asked = [(host, reports[host.name]) for host in inputs.hosts if host.name in reports]
     for host, report in asked:
@@ -59,6 +59,7 @@ def check_facts(inputs: Inputs, known: Known, reports: Mapping[str, Report], err
     answered = [(host, report.facts) for host, report in asked if report.facts and report.facts.root]
     check_traffic(answered, inputs, known, errors)
     _check_twice(answered, errors)
+    _check_virtual_address(inputs, answered, formed, errors)
 
 
 def _can_be_asked(host: HostInput, facts: Facts, errors: Findings) -> bool:
@@ -226,6 +227,29 @@ def _check_twice(asked: list[tuple[HostInput, Facts]], errors: Findings) -> None
         for value, hosts in holders.items():
             if len(hosts) > 1:
                 errors.add(f"they have {said}, {value}", remedy, hosts=hosts)
+
+
+def _check_virtual_address(
+    inputs: Inputs, asked: list[tuple[HostInput, Facts]], formed: bool, errors: Findings
+) -> None:
+    """The address that control planes are to hold in turn: of their network, and nobody's before."""
+    address = virtual_address(inputs)
+    if address is None:
+        return
+    ours = any("api-vip" in facts.components for _, facts in asked)
+    for host, facts in asked:
+        if host not in inputs.members(CONTROL_PLANE):
+            continue
+        networks = [IPv4Interface(item["address"]) for item in facts.networks]
+        own = next((one.network for one in networks if str(one.ip) == node_address(host)), None)
+        # A new host of a living cluster finds it where it should be.
+        answers = str(address) in facts.answering and ("kube-apiserver" in facts.components or not formed)
+        if own is not None and address not in own:
+            what = f"the API's address {address} is not of its network {own}, and could not be reached there"
+            errors.add(what, f"set cluster_api_server to an unused address of {own}", hosts=[host])
+        elif not ours and (answers or address in [one.ip for one in networks]):
+            what = f"the API's address {address} is in use already"
+            errors.add(what, "set cluster_api_server to an address that is nobody's", hosts=[host])
 
 
 def _unreachable(message: str, host: HostInput) -> tuple[str, str]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import os
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +16,8 @@ from ansible.errors import AnsibleError, AnsibleUndefinedVariable
 from ansible.inventory import manager as manager_module
 from ansible.inventory.manager import InventoryManager
 from ansible.parsing.dataloader import DataLoader
-from ansible.plugins.loader import init_plugin_loader
+from ansible.playbook.play_context import PlayContext
+from ansible.plugins.loader import connection_loader, init_plugin_loader
 from ansible.template import Templar
 from ansible.vars.hostvars import HostVars
 from ansible.vars.manager import VariableManager
@@ -25,7 +28,7 @@ from kubeinstall.cluster.sources import check_sources, directory_of, shown
 from kubeinstall.errors import InputError
 from kubeinstall.paths import collection_root
 
-__all__ = ["HostVariables", "gather", "host_variables", "load"]
+__all__ = ["HostVariables", "gather", "host_variables", "load", "ssh_command"]
 
 # Ansible's own variables, which no user sets by these names.
 MAGIC = frozenset(
@@ -81,6 +84,41 @@ def load(path: Path, known: Known) -> Inputs:
     except AnsibleError as error:
         raise InputError(_sentence(error), where=shown(path)) from error
     return inputs.model_copy(update={"said": (*warnings, *said)})
+
+
+def ssh_command(path: Path, host: str, options: Sequence[str], words: Sequence[str]) -> list[str]:
+    """The ssh command that runs `words` on a host, reached as Ansible reaches it, over a connection of its own.
+
+    `options` are more of ssh's. Raises InputError for a host that is reached otherwise, or by typing a password.
+    """
+    _initialise()
+    loader = DataLoader()
+    try:
+        _unlock(loader)
+        with _unprinted():
+            manager = InventoryManager(loader, sources=[str(path.absolute())])
+        hostvars = HostVars(manager, VariableManager(loader, manager), loader)
+        connection = _connection(host, host_variables(hostvars, manager.get_groups_dict(), loader)[host])
+        if connection.get_option("password"):
+            raise InputError("it is reached with a password, which only a run can type", where=host)
+        ssh, *arguments = connection._build_command(connection.get_option("ssh_executable"), "ssh", connection.host)
+    except AnsibleError as error:
+        raise InputError(_sentence(error), where=host) from error
+    # Of what is said twice, ssh takes the first.
+    own = ("-oControlMaster=no", "-oControlPath=none", *options)
+    remote = f"/bin/sh -c {shlex.quote(shlex.join(words))}"
+    return [os.fsdecode(ssh), *own, *map(os.fsdecode, arguments), remote]
+
+
+def _connection(host: str, variables: HostVariables) -> Any:
+    name = variables.get("ansible_connection") or constants.DEFAULT_TRANSPORT
+    connection = connection_loader.get(name, PlayContext())
+    if connection is None or connection.transport != "ssh":
+        raise InputError(f"it is reached by the connection {name}, and only ssh forwards a port", where=host)
+    known = constants.config.get_plugin_vars("connection", connection._load_name)
+    connection.set_options(var_options={option: variables[option] for option in known if option in variables})
+    connection.host = connection.get_option("host") or host
+    return connection
 
 
 def host_variables(

@@ -114,12 +114,13 @@ class Cluster(BaseModel):
         for said in inputs.said:
             warnings.add(said)
         check_variables(inputs, known, errors, warnings)
-        check_hosts(inputs, _formed(inputs, errors), errors, warnings)
+        formed = _formed(inputs, errors)
+        check_hosts(inputs, formed, errors, warnings)
         check_networks(inputs, errors, warnings)
         check_balancer(inputs, errors)
         check_manifests(inputs, errors)
         check_checkout(warnings)
-        check_facts(inputs, known, reports, errors)
+        check_facts(inputs, known, reports, formed, errors)
         welcomed = check_membership(inputs, knowledge or Knowledge(), reports, welcome, errors, warnings)
         if problems := errors.problems():
             raise InputError(_headline(problems), problems=problems)

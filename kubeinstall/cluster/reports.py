@@ -76,6 +76,7 @@ class Facts(BaseModel):
     resolvers: tuple[str, ...] = ()
     selinux_off: tuple[str, ...] = ()
     firewalld: tuple[str, ...] | None = None
+    answering: tuple[str, ...] = ()
 
 
 class Report(BaseModel):

@@ -7,17 +7,11 @@ from typing import Any
 
 from ansible.errors import AnsibleConnectionFailure, AnsibleError
 from ansible.plugins.action import ActionBase
+from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.arguments import API_OF_THE_HOST
 from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.hostcall import call
 
 from kubeinstall.pki import PKI
 
-FOLDER = "/etc/kubernetes/pki"
-ACCESS = {
-    "server": "https://127.0.0.1:6443",
-    "authority": f"{FOLDER}/ca.crt",
-    "certificate": f"{FOLDER}/admin.crt",
-    "key": f"{FOLDER}/admin.key",
-}
 OPERATIONS = {"foreseen": "foresee", "absent": "remove", "marked": "mark", "welcome": "welcome"}
 STRINGS = {"type": "list", "elements": "str", "default": []}
 NOBODY: dict[str, Any] = {"answered": True, "problem": "", "nodes": {}, "marks": {}}
@@ -48,7 +42,8 @@ class ActionModule(ActionBase):
                 ("state", "marked", ("name", "address")),
             ],
         )
-        spec = ACCESS | {"check": self._task.check_mode, "name": arguments["name"], "seconds": arguments["timeout"]}
+        spec = API_OF_THE_HOST | {"check": self._task.check_mode, "seconds": arguments["timeout"]}
+        spec["name"] = arguments["name"]
         state = arguments["state"]
         if state == "asked":
             return result | self._ask(variables, spec, Path(arguments["pki_directory"]))

@@ -19,10 +19,12 @@ class ActionModule(ActionBase):
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         result: dict[str, Any] = super().run(tmp, task_vars)
-        self.validate_argument_spec(argument_spec={})
+        _, arguments = self.validate_argument_spec(
+            argument_spec={"vacant": {"type": "list", "elements": "str", "default": []}}
+        )
         before = time.time()
         try:
-            facts = call(self, task_vars or {}, "probe", QUESTIONS)
+            facts = call(self, task_vars or {}, "probe", {**QUESTIONS, "vacant": arguments["vacant"]})
         except AnsibleConnectionFailure:
             raise
         except AnsibleError as error:

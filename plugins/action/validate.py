@@ -15,6 +15,7 @@ from kubeinstall.cluster.membership import Knowledge
 from kubeinstall.cluster.reports import Facts, Report
 from kubeinstall.errors import InputError
 from kubeinstall.membership import check_change
+from kubeinstall.reboot import in_order
 
 STRINGS = {"type": "list", "elements": "str"}
 
@@ -35,10 +36,11 @@ class ActionModule(ActionBase):
                 "change": {
                     "type": "dict",
                     "options": {
-                        "verb": {"type": "str", "required": True, "choices": ["remove", "replace"]},
-                        "kind": {"type": "str", "required": True, "choices": ["node", "control_plane", "etcd"]},
+                        "verb": {"type": "str", "required": True, "choices": ["remove", "replace", "reboot"]},
+                        "kind": {"type": "str", "choices": ["node", "control_plane", "etcd"]},
                         "hosts": STRINGS | {"required": True},
                     },
+                    "required_if": [("verb", verb, ("kind",)) for verb in ("remove", "replace")],
                 },
             }
         )
@@ -57,7 +59,10 @@ class ActionModule(ActionBase):
                 arguments["welcome"],
             )
             if change := arguments["change"]:
-                check_change(cluster, change["verb"], change["kind"], change["hosts"])
+                if change["verb"] == "reboot":
+                    result["order"] = list(in_order(cluster, change["hosts"]))
+                else:
+                    check_change(cluster, change["verb"], change["kind"], change["hosts"])
         except InputError as error:
             return result | {"failed": True, "msg": str(error)}
         if reports and not self._task.check_mode:

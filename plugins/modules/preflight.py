@@ -10,6 +10,8 @@ description:
   - A host that cannot be reached is unreachable as in any task.
 version_added: 0.1.0
 author: The kubeinstall developers
+options:
+  vacant: {description: "Addresses that should be nobody's: RV(facts) says at which of them a host is.", type: list, elements: str, default: []}
 """
 
 EXAMPLES = r"""

@@ -25,11 +25,13 @@ options:
     elements: str
     default: []
   change:
-    description: A change of membership that is asked for. Refused where its hosts are not what it is about, or none would stay.
+    description:
+      - A change of membership that is asked for. Refused where its hosts are not what it is about, or none would stay.
+      - Or a reboot, of all hosts where none is named. Refused where one is not listed, or named twice.
     type: dict
     suboptions:
-      verb: {description: What is to be done., type: str, required: true, choices: [remove, replace]}
-      kind: {description: As what., type: str, required: true, choices: [node, control_plane, etcd]}
+      verb: {description: What is to be done., type: str, required: true, choices: [remove, replace, reboot]}
+      kind: {description: As what. Needed but to reboot., type: str, choices: [node, control_plane, etcd]}
       hosts: {description: With whom., type: list, elements: str, required: true}
 """
 
@@ -42,5 +44,6 @@ EXAMPLES = r"""
 
 RETURN = r"""
 msg: {description: "Everything that is wrong, one line for each; or in short what was looked at.", type: str, returned: always}
+order: {description: The hosts in the order in which they are rebooted., type: list, elements: str, returned: to reboot}
 welcomed: {description: "The marks of the welcome hosts, which are to be forgotten, and the host of each.", type: dict, returned: success}
 """

@@ -1,5 +1,6 @@
-"""The options of the component task, as Ansible's argument specification; plugins/modules/component.py explains
-them.
+"""The options of the component task, as Ansible's argument specification; plugins/modules/component.py explains them.
+
+And what is the same in all that is asked of a control plane's own API server.
 """
 
 from __future__ import annotations
@@ -16,6 +17,14 @@ REQUIRED = {"type": "str", "required": True}
 STRINGS = {"type": "list", "elements": "str", "default": []}
 ROOT = {"type": "str", "default": "root"}
 FLAG = {"type": "bool", "default": False}
+
+_PKI = "/etc/kubernetes/pki"
+API_OF_THE_HOST = {
+    "server": "https://127.0.0.1:6443",
+    "authority": f"{_PKI}/ca.crt",
+    "certificate": f"{_PKI}/admin.crt",
+    "key": f"{_PKI}/admin.key",
+}
 
 ARGUMENTS: dict[str, Any] = {
     "name": REQUIRED,

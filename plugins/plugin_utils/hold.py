@@ -62,6 +62,19 @@ def take(action: ActionBase, task_vars: Mapping[str, Any]) -> None:
         raise AnsibleActionFail(refused.read_text())
 
 
+def take_again(action: ActionBase, task_vars: Mapping[str, Any]) -> None:
+    """Hold the cluster on the task's host too, which has rebooted and knows of no run. The other hosts have kept it."""
+    state, host = _file("hold"), task_vars["inventory_hostname"]
+    if not state.exists() or state.read_text() == UNKNOWN:
+        return
+    commands = [one for one in _commands(action, task_vars) if one["host"] == host]
+    if not commands:
+        return
+    answer = _keep(commands, state)
+    if "held" in answer:
+        raise AnsibleActionFail(f"while {host} was down, {_sentence(answer['held'] or {}, host, 'Nothing more')}")
+
+
 def check() -> None:
     """AnsibleActionFail if this run was killed, or has lost its hold: it must not begin anything more."""
     parent = multiprocessing.parent_process()
@@ -119,14 +132,14 @@ def _keep(commands: list[dict[str, Any]], state: Path) -> dict[str, Any]:
     return dict(json.loads(said))
 
 
-def _sentence(holder: Mapping[str, Any], host: str) -> str:
+def _sentence(holder: Mapping[str, Any], host: str, nothing: str = "Nothing") -> str:
     who, process, since, there = (
         "".join(filter(str.isprintable, str(holder.get(key, "unknown"))))[:100]
         for key in ("who", "process", "since", "there")
     )
     return (
         f"another run holds this cluster: {who}, process {process}, since {since} (says {host}; on it, {there})."
-        " Nothing was changed. Wait until that run has ended, or end it there; one whose machine died is forgotten"
+        f" {nothing} was changed. Wait until that run has ended, or end it there; one whose machine died is forgotten"
         f" within {FORGOTTEN_SECONDS:.0f} s"
     )
 

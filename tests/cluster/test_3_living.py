@@ -37,6 +37,25 @@ def test_a_change_is_foreseen_exactly_and_restarts_what_it_must(cluster: Cluster
     cluster.playbook("kube_proxy")
 
 
+def test_kubectl_goes_through_ssh_where_the_api_is_out_of_reach(cluster: Cluster) -> None:
+    name = cluster.control_plane[0]
+    # As a firewall between this machine and the cluster: only what comes from here.
+    here = cluster.sh(name, "echo $SSH_CLIENT").split()[0]
+    chain = "add table inet firewall; add chain inet firewall in { type filter hook input priority -300; }"
+    rule = f"add rule inet firewall in ip saddr {here} tcp dport 6443 reject"
+    cluster.sh(name, f"nft '{chain}; {rule}'")
+    try:
+        said = cluster.kubectl("get", "nodes", "--no-headers")
+        assert f"going through SSH to {name}" in said
+        assert said.count(" Ready ") == len(cluster.addresses)
+        assert "NotFound" in cluster.kubectl("get", "node", "nobody", code=1)
+        assert "does its work" in cluster.command("verify", "-i", cluster.inventory)
+        assert "every node Ready" in cluster.command("status", "-i", cluster.inventory)
+    finally:
+        cluster.sh(name, "nft delete table inet firewall")
+    assert "going through SSH" not in cluster.kubectl("get", "nodes")
+
+
 def test_static_manifests_run_and_go_when_they_are_taken_out(cluster: Cluster) -> None:
     pod = {
         "apiVersion": "v1",

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
+from kubeinstall import reboot
+
 ROOT = Path(__file__).parents[2]
 ROLES = [
     "host",
@@ -18,6 +20,7 @@ ROLES = [
     "kube_controller_manager",
     "kube_scheduler",
     "api_balancer",
+    "api_vip",
     "kubelet",
     "kube_proxy",
     "flannel",
@@ -76,6 +79,12 @@ def component_names() -> list[str]:
     return names
 
 
+def test_the_wiring_keeps_the_order_of_lists() -> None:
+    """A filter of sets gives another order in each run, and files made of it would change."""
+    text = "\n".join(str(value) for value in WIRING.values())
+    assert re.findall(r"\b(difference|intersect|symmetric_difference|union)\b", text) == []
+
+
 def test_all_roles_are_known_here() -> None:
     assert sorted(path.name for path in (ROOT / "roles").iterdir() if path.is_dir()) == sorted(ROLES)
 
@@ -120,7 +129,7 @@ def test_a_role_knows_neither_other_roles_nor_groups(role: str) -> None:
 
 def test_site_runs_each_role_in_order() -> None:
     imported = [play["ansible.builtin.import_playbook"] for play in plays_of("site")]
-    assert imported == ["preflight.yml", *(f"{role}.yml" for role in ROLES), "cluster_manifests.yml"]
+    assert imported == ["preflight.yml", *(f"{role}.yml" for role in ROLES), "cluster_manifests.yml", "unused.yml"]
 
 
 @pytest.mark.parametrize("role", ROLES)
@@ -169,6 +178,11 @@ def test_every_play_that_speaks_to_the_api_names_all_of_its_servers() -> None:
     speaking = [(name, play) for name, play in plays if any(map(applies_manifests, play.get("tasks", [])))]
     assert {name for name, _ in speaking} == {"added", "cluster_manifests", "coredns", "flannel", "kube_apiserver"}
     assert [name for name, play in speaking if play.get("module_defaults") != others] == []
+
+
+@pytest.mark.parametrize("task", [reboot.ASKED, reboot.SPARED, reboot.EMPTIED])
+def test_what_is_told_of_a_reboot_is_what_its_playbook_finds(task: str) -> None:
+    assert task in [task["name"] for play in plays_of("reboot") for task in play["tasks"]]
 
 
 def test_reset_takes_away_each_component_in_the_opposite_order() -> None:

@@ -7,7 +7,7 @@ import json
 from tests.clusters import Cluster
 from tests.lab import eventually, recap
 
-__all__ = ["ETCDCTL", "leader", "nodes", "runs_with", "whole"]
+__all__ = ["ETCDCTL", "boots", "cordoned", "leader", "nodes", "runs_with", "whole"]
 
 ETCDCTL = (
     "etcdctl --endpoints=https://127.0.0.1:2379 --cacert=/etc/etcd/pki/ca.crt"
@@ -28,6 +28,15 @@ def whole(cluster: Cluster) -> None:
         said
     )
     assert cluster.invocations() == before
+
+
+def boots(cluster: Cluster) -> dict[str, str]:
+    """Which boot each host is in: when its first process was started."""
+    return {name: cluster.sh(name, "cut -d ' ' -f 22 /proc/1/stat").strip() for name in cluster.addresses}
+
+
+def cordoned(cluster: Cluster) -> set[str]:
+    return {node["metadata"]["name"] for node in cluster.lab.objects("nodes") if node["spec"].get("unschedulable")}
 
 
 def leader(cluster: Cluster, without: str = "") -> str:

@@ -9,7 +9,7 @@ import pytest
 
 from kubeinstall import lab as labs
 from tests.clusters import Cluster, lab_of
-from tests.ha.state import leader, whole
+from tests.ha.state import boots, cordoned, leader, whole
 from tests.ha.traffic import traffic
 from tests.lab import eventually
 
@@ -48,4 +48,16 @@ def test_a_member_whose_host_loses_its_power(apart: Cluster) -> None:
         apart.kubectl("delete", "configmap", "meanwhile")
     assert seen.api.longest_gap < 10, f"{seen.api}"
     assert seen.service.failures == 0, f"{seen.service}"
+    whole(apart)
+
+
+def test_all_hosts_are_rebooted_one_after_another(apart: Cluster) -> None:
+    control_plane, node, *_ = (*apart.control_plane, *apart.nodes)
+    before = boots(apart)
+    said = apart.command("reboot", "--yes", "-i", apart.inventory)
+    assert f"{node}: no other node takes pods: nothing is drained" in said
+    assert f"{control_plane}: the API is away until it is back: it is the only control plane" in said
+    assert f"{apart.etcd[0]}: it is no node: nothing is drained" in said
+    assert [name for name, boot in boots(apart).items() if boot == before[name]] == []
+    assert cordoned(apart) == set()
     whole(apart)

@@ -69,8 +69,9 @@ def test_a_node_leaves_and_comes_back(cluster: Cluster) -> None:
     whole(cluster)
 
 
-def test_a_disruption_budget_is_named_before_anything_happens(cluster: Cluster) -> None:
-    name = cluster.nodes[-1]
+@contextmanager
+def guarded(cluster: Cluster, name: str) -> Iterator[None]:
+    """A pod on this node that a disruption budget does not let go."""
     labels = {"app": "guarded"}
     container = {"name": "pause", "image": "registry.k8s.io/pause:3.10.1", "imagePullPolicy": "IfNotPresent"}
     template = {"metadata": {"labels": labels}, "spec": {"containers": [container], "nodeName": name}}
@@ -91,11 +92,17 @@ def test_a_disruption_budget_is_named_before_anything_happens(cluster: Cluster) 
     cluster.lab.kubectl("apply -f -", {"apiVersion": "v1", "kind": "List", "items": objects})
     try:
         eventually(lambda: cluster.objects("pdb")[0]["status"].get("currentHealthy") == 1, what="the pod runs")
+        yield
+    finally:
+        cluster.lab.kubectl("delete deployment/guarded pdb/guarded")
+
+
+def test_a_disruption_budget_is_named_before_anything_happens(cluster: Cluster) -> None:
+    name = cluster.nodes[-1]
+    with guarded(cluster, name):
         said = change(cluster, "node", "remove", name, "--yes", code=1)
         assert "The disruption budget guarded needs 1 healthy pods and has 1 currently" in said
         assert not cluster.lab.objects(f"nodes --field-selector=metadata.name={name}")[0]["spec"].get("unschedulable")
-    finally:
-        cluster.lab.kubectl("delete deployment/guarded pdb/guarded")
     whole(cluster)
 
 

@@ -17,6 +17,12 @@ from kubeinstall.errors import KubeinstallError
 from kubeinstall.pki import PKI
 
 
+@pytest.fixture(autouse=True)
+def nobody_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The API server of these clusters is on no network."""
+    monkeypatch.setattr(access, "_asked", lambda *_: (0, "nobody is there"))
+
+
 @pytest.fixture
 def cluster(tmp_path: Path) -> Cluster:
     (tmp_path / "hosts.yml").write_text(
@@ -53,7 +59,7 @@ def certificate(path: Path) -> x509.Certificate:
 
 
 def test_a_kubeconfig_is_private_and_for_this_cluster(cluster: Cluster, pki: PKI) -> None:
-    path = access.kubeconfig(cluster)
+    path = access.kubeconfig(cluster).path
     assert path == cluster.state_directory / "kubeconfig"
     assert path.stat().st_mode & 0o777 == 0o600
     config = read(path)
@@ -68,19 +74,19 @@ def test_a_kubeconfig_is_private_and_for_this_cluster(cluster: Cluster, pki: PKI
 
 
 def test_it_is_kept_while_it_does_also_without_the_authoritys_key(cluster: Cluster, pki: PKI) -> None:
-    before = access.kubeconfig(cluster).read_text()
+    before = access.kubeconfig(cluster).path.read_text()
     (cluster.pki_directory / "kubernetes" / "ca.key").unlink()
-    assert access.kubeconfig(cluster).read_text() == before
+    assert access.kubeconfig(cluster).path.read_text() == before
 
 
 @pytest.mark.parametrize("fault", ["expires", "server", "authority", "damaged", "empty"])
 def test_it_is_made_anew_when_it_no_longer_does(cluster: Cluster, pki: PKI, fault: str) -> None:
-    path = access.kubeconfig(cluster)
+    path = access.kubeconfig(cluster).path
     before = certificate(path)
     config = read(path)
     if fault == "expires":
-        old, key = pki.issue(access.OPERATOR, days=20)
-        access.write_private(path, access._render("mine", cluster.api_server, pki.read("kubernetes/ca.crt"), old, key))
+        old = access.Kubeconfig(path, cluster.api_server, False, *pki.issue(access.OPERATOR, days=20))
+        access.write_private(path, access._render("mine", old, pki.read("kubernetes/ca.crt")))
     elif fault == "server":
         cluster = cluster.model_copy(update={"api_server": "https://192.0.2.9:6443"})
     elif fault == "authority":

@@ -72,7 +72,7 @@ def start(pki: PKI, tmp_path: Path) -> Iterator[Start]:
 def named(cluster: Cluster, monkeypatch: pytest.MonkeyPatch, *servers: str) -> str:
     """The server in the operator's kubeconfig, of a cluster with these."""
     monkeypatch.setattr(Cluster, "api_servers", property(lambda _: servers))
-    return access.server_of(access.kubeconfig(cluster))
+    return access.kubeconfig(cluster).server
 
 
 def test_each_control_plane_is_one_unless_something_stands_before_them(cluster: Cluster) -> None:

@@ -17,7 +17,7 @@ import yaml
 
 BIN = Path(sys.executable).parent / "kubeinstall"
 COMMANDS = (
-    *("init", "validate", "apply", "run", "verify", "status", "kubeconfig", "kubectl", "reset"),
+    *("init", "validate", "apply", "run", "verify", "status", "kubeconfig", "kubectl", "reboot", "reset"),
     *("node", "control-plane", "etcd", "certs", "lab", "components", "image", "version"),
 )
 
@@ -116,6 +116,14 @@ def test_a_misspelt_limit_is_refused_before_a_host_is_asked(inventory: Path) -> 
     assert done.code == 2
     assert "there is no host or group cp2 (did you mean cp1?)" in done.err
     assert "there is no host or group nod (did you mean node?)" in done.err
+
+
+def test_a_reboot_refuses_wrong_names_before_a_host_is_asked(inventory: Path) -> None:
+    done = kubeinstall("reboot", "cp2", "cp1", "cp1", "-i", str(inventory), "--yes")
+    assert done.code == 2
+    assert "the inventory names no host cp2 (did you mean cp1?)" in done.err
+    assert "cp1: it is named twice" in done.err
+    assert not (inventory / ".kubeinstall" / "runs").exists()
 
 
 def test_an_unreachable_host_is_exit_code_1_and_named(

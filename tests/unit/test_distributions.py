@@ -2,6 +2,7 @@
 
 python      the version of its /usr/bin/python3
 packages    {package of its own repositories that a role asks for: the programs wanted of it}
+programs    those that every such machine has
 files       {path: text} as a machine that was just installed has them
 firewalld   the sources that it trusts, where it runs
 errors      what preflight says of such a node of a cluster with a balancer on each host
@@ -31,7 +32,7 @@ ROOT = Path(__file__).resolve().parents[2]
 DISTRIBUTIONS = sorted((ROOT / "tests" / "distributions").glob("*.yml"))
 FAMILY = {"debian-12": "debian", "debian-13": "debian", "ubuntu-24.04": "debian", "rocky-9": "redhat"}
 # What kube-proxy, flannel, the CNI plugins, the component task and the balancer call.
-PROGRAMS = {"haproxy", "ip", "iptables", "modprobe", "nft", "openssl"}
+PROGRAMS = {"curl", "haproxy", "ip", "iptables", "keepalived", "modprobe", "nft", "openssl"}
 HOSTS = """\
 etcd: {hosts: {control-1: }}
 control_plane: {hosts: {control-1: {ansible_host: 192.0.2.11}, control-2: {ansible_host: 192.0.2.12}}}
@@ -65,9 +66,10 @@ def wanted(family: str) -> set[str]:
 
 @each
 def test_the_roles_ask_for_packages_that_it_has_and_get_the_programs_that_they_need(path: Path) -> None:
-    packages = facts_of(path)["packages"]
-    assert wanted(FAMILY[path.stem]) == set(packages)
-    assert {program for programs in packages.values() for program in programs} == PROGRAMS
+    facts = facts_of(path)
+    assert wanted(FAMILY[path.stem]) == set(facts["packages"])
+    found = [facts.get("programs", []), *facts["packages"].values()]
+    assert {program for programs in found for program in programs} == PROGRAMS
 
 
 @each

@@ -157,6 +157,38 @@ def test_a_run_that_lost_its_hold_begins_nothing_more(state: Path) -> None:
     assert hold.LOST_SECONDS < hold.FORGOTTEN_SECONDS
 
 
+@pytest.mark.parametrize("meanwhile", ["nobody", "another run"])
+def test_a_host_that_has_rebooted_is_held_again(
+    name: str,
+    sleeper: Callable[[], Any],
+    begin: Begin,
+    state: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    meanwhile: str,
+) -> None:
+    """Its run had let go of it with the reboot, which on a cluster of one host was all of its hold."""
+    state.write_text(str(time.clock_gettime(time.CLOCK_BOOTTIME) - 2 * hold.LOST_SECONDS))
+    hosts = {host: on_host(f"{name}-{host}", "me@here") for host in ("cp1", "cp2")}
+    listed = [{"host": host, "command": command} for host, command in hosts.items()]
+    monkeypatch.setattr(hold, "_commands", lambda *_: listed)
+    keep = lambda commands, _: begin(sleeper().pid, *(one["command"] for one in commands))[1]  # noqa: E731
+    monkeypatch.setattr(hold, "_keep", keep)
+    action = cast(Any, None)
+    if meanwhile == "another run":
+        begin(sleeper().pid, on_host(f"{name}-cp2", "you@there"))
+        with pytest.raises(AnsibleActionFail, match=r"while cp2 was down, another run .* Nothing more was changed"):
+            hold.take_again(action, {"inventory_hostname": "cp2"})
+        return
+    # No server of the cluster: nothing was let go of.
+    hold.take_again(action, {"inventory_hostname": "node1"})
+    with pytest.raises(AnsibleActionFail, match="has lost its hold"):
+        hold.check()
+    hold.take_again(action, {"inventory_hostname": "cp2"})
+    hold.check()
+    assert "held" in begin(sleeper().pid, on_host(f"{name}-cp2", "you@there"))[1]
+    assert "holding" in begin(sleeper().pid, on_host(f"{name}-cp1", "you@there"))[1]
+
+
 def _worker_of_a_killed_run(said: Path) -> None:
     context = multiprocessing.get_context("fork")
     context.Process(target=_outlive, args=(os.getpid(), said)).start()

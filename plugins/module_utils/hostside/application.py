@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+from pathlib import PurePath
 from typing import Any
 
 from . import binaries, certificates, files, system, units
 from .comparison import considered, digest, inputs, no_longer_wanted, paths, reloaded, why_reload
 from .host import Host
 from .ready import wait
-from .record import DIRECTORY, Record, every_path
+from .record import DIRECTORY, Record, every_path, recorded
 from .spare import check_spare
 
 
@@ -41,8 +42,13 @@ def _prepare(host: Host, spec: dict[str, Any]) -> Record:
             if difference["before_attributes"]:
                 record.data["attributes"].setdefault(item["path"], difference["before_attributes"])
             record.add("directories", files.make_directory(host, item))
+    wanted = {item["path"] for item in spec["directories"]}
     for path in paths(spec):
         record.add("directories", files.make_parents(host, os.path.dirname(path)))
+        wanted.update(str(parent) for parent in PurePath(path).parents)
+    # What another component made and this one has too goes with the last of them.
+    record.add("directories", sorted(wanted & every_path(host, recorded(host), "directories")))
+    record.data["directories"].sort()
     record.save()
     return record
 
@@ -94,7 +100,7 @@ def _apply(host: Host, spec: dict[str, Any]) -> str | None:
 
 def _remember(host: Host, spec: dict[str, Any], record: Record, changed: list[dict[str, Any]]) -> None:
     """Record what is about to be written before it is, so that a reset finds it even after a kill."""
-    ours = every_path(host)
+    ours = every_path(host, recorded(host))
     about_to = [item["dest"] for item in changed] + [item["dest"] for item in spec["binaries"]]
     about_to += certificates.paths(spec["certificates"])
     for path in about_to:
@@ -102,7 +108,7 @@ def _remember(host: Host, spec: dict[str, Any], record: Record, changed: list[di
             kept = f"{DIRECTORY}/originals{path}"
             files.keep_original(host, path, kept)
             record.data["originals"][path] = kept
-    record.add("files", about_to)
+    record.add("files", about_to + [path for path in paths(spec) if path in ours])
     for name, value in system.differing_sysctls(host, spec["sysctls"]).items():
         record.data["sysctls"].setdefault(name, value)
     record.data["unit"] = spec["unit"]

@@ -9,7 +9,7 @@ from typing import Any
 
 from . import binaries, certificates, files, system, units
 from .host import Host
-from .record import Record
+from .record import Record, every_path, recorded
 
 
 def compare(host: Host, spec: dict[str, Any]) -> dict[str, Any]:
@@ -73,8 +73,13 @@ def considered(host: Host, spec: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def no_longer_wanted(host: Host, spec: dict[str, Any], record: Record) -> list[str]:
+    """Files of the record that are left over; what another component has too is not."""
     wanted = set(paths(spec))
-    return [path for path in record.data["files"] if path not in wanted and os.path.lexists(host.path(path))]
+    left = [path for path in record.data["files"] if path not in wanted and os.path.lexists(host.path(path))]
+    if not left:
+        return []
+    others = every_path(host, [name for name in recorded(host) if name != spec["name"]])
+    return [path for path in left if path not in others]
 
 
 def missing_images(spec: dict[str, Any]) -> list[dict[str, Any]]:

@@ -1,4 +1,8 @@
-"""Takes the pods off a node, as disruption budgets allow; a node whose kubelet is silent is not waited for."""
+"""Takes the pods off a node, as disruption budgets allow; a node whose kubelet is silent is not waited for.
+
+From a node that `returns` no pod goes that nobody would make anew: it starts again with its node. Nor is anything given
+up there: a kubelet that was silent ends its pods when it is back.
+"""
 
 from __future__ import annotations
 
@@ -12,12 +16,22 @@ from .errors import HostError
 PAUSE = 0.5
 MIRROR = "kubernetes.io/config.mirror"
 DONE = ("Succeeded", "Failed")
+BLOCKED = (
+    "nothing was changed, for {name} can't be emptied: {told}. Let the disruption budget allow it (more pods elsewhere,"
+    " or a smaller minAvailable), then run this again"
+)
+SILENT = "its kubelet is silent: {} pods can't be ended in order, and end with the node"
 
 
-def pods(api: API, node: str) -> List[Document]:
+def pods(api: API, node: str, *, returns: bool = False) -> List[Document]:
     """The pods on a node that have to go elsewhere: not those of DaemonSets, nor kubelet's own, nor ended ones."""
     found = api.request("GET", f"/api/v1/pods?fieldSelector={quote(f'spec.nodeName={node}')}")["items"]
-    return [pod for pod in found if not _stays(pod)]
+    return [pod for pod in found if not _stays(pod) and not (returns and lonely(pod))]
+
+
+def lonely(pod: Document) -> bool:
+    """Whether nobody makes it anew elsewhere."""
+    return not pod["metadata"].get("ownerReferences")
 
 
 def _stays(pod: Document) -> bool:
@@ -36,17 +50,15 @@ def silent(node: Document) -> bool:
     return any(one["type"] == "Ready" and one["status"] == "Unknown" for one in conditions)
 
 
-def foresee(api: API, node: str) -> Dict[str, List[str]]:
-    """A dry run of all evictions: {pods, lost: [those that nobody makes anew], blocked: [sentence]}."""
-    there = pods(api, node)
-    return {
-        "pods": [title(pod) for pod in there],
-        "lost": [title(pod) for pod in there if not pod["metadata"].get("ownerReferences")],
-        "blocked": [f"{title(pod)}: {why}" for pod in there if (why := _evict(api, pod, check=True))],
-    }
+def foresee(api: API, node: str, *, returns: bool = False) -> Dict[str, List[str]]:
+    """A dry run of all evictions: {pods, lost: [those that nobody makes anew]}; HostError names budgets in the way."""
+    there = pods(api, node, returns=returns)
+    if blocked := [f"{title(pod)}: {why}" for pod in there if (why := _evict(api, pod, check=True))]:
+        raise HostError(BLOCKED.format(name=node, told="; ".join(blocked)))
+    return {"pods": [title(pod) for pod in there], "lost": [title(pod) for pod in there if lonely(pod)]}
 
 
-def drain(api: API, node: str, seconds: float) -> str:
+def drain(api: API, node: str, seconds: float, *, returns: bool = False) -> str:
     """Cordon the node, evict its pods and wait until they are gone; a sentence of what was done.
 
     HostError after `seconds`, which names what is still there and why; the node stays cordoned.
@@ -55,11 +67,11 @@ def drain(api: API, node: str, seconds: float) -> str:
     api.request("PATCH", path, {"spec": {"unschedulable": True}}, MERGE)
     deadline, evicted = time.monotonic() + seconds, set()
     while True:
-        there, waiting = pods(api, node), {}
+        there, waiting = pods(api, node, returns=returns), {}
         if not there:
             return f"{len(evicted)} pods evicted" if evicted else "no pods to evict"
         if (now := api.get(path)) is None or silent(now):
-            return abandon(api, there)
+            return SILENT.format(len(there)) if returns else abandon(api, there)
         for pod in there:
             if pod["metadata"].get("deletionTimestamp"):
                 waiting[title(pod)] = "it has not ended yet"

@@ -2,7 +2,7 @@
 
 spec: server, authority, certificate, key (paths on the host), operation, check, seconds, and
     ask                      {nodes: {name: address}, marks: {mark: {name, machine_id, address, at}}}
-    foresee  name            {there, silent, pods, lost, blocked}: what stands in the way of the node's removal
+    foresee  name            {there, silent, pods, lost}: what its removal costs
     remove   name            {changes, facts}: the node is drained, marked and gone
     mark     marks: {mark: {name, machine_id, address}}     {changes}: these are not to come back by themselves
     welcome  marks: [mark]   {changes}: these may
@@ -24,10 +24,6 @@ from .errors import HostError
 NAMESPACE, MARKS = "kube-system", "kubeinstall-removed"
 PATH = f"/api/v1/namespaces/{NAMESPACE}/configmaps/{MARKS}"
 PATIENCE = 10
-BLOCKED = (
-    "nothing was changed, for {name} can't be emptied: {told}. Let the disruption budget allow it (more pods elsewhere,"
-    " or a smaller minAvailable), then run this again"
-)
 
 
 def main(spec: Dict[str, Any]) -> Dict[str, Any]:
@@ -59,12 +55,9 @@ def foresee(api: API, spec: Dict[str, Any]) -> Dict[str, Any]:
     node = api.get(f"/api/v1/nodes/{quote(spec['name'])}")
     if node is None or drain.silent(node):
         there = drain.pods(api, spec["name"]) if node else []
-        pods = {"pods": [drain.title(pod) for pod in there], "lost": [], "blocked": []}
-        return {"there": node is not None, "silent": node is not None, **pods}
-    found = drain.foresee(api, spec["name"])
-    if found["blocked"]:
-        raise HostError(BLOCKED.format(name=spec["name"], told="; ".join(found["blocked"])))
-    return {"there": True, "silent": False, **found}
+        pods = [drain.title(pod) for pod in there]
+        return {"there": node is not None, "silent": node is not None, "pods": pods, "lost": []}
+    return {"there": True, "silent": False, **drain.foresee(api, spec["name"])}
 
 
 def remove(api: API, spec: Dict[str, Any]) -> Dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import platform
@@ -34,10 +35,12 @@ LISTENING = "0A"
 SEARCHED = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 RTM_GETADDR, NLM_F_REQUEST_DUMP, NLMSG_ERROR, NLMSG_DONE, RTM_NEWADDR = 22, 0x301, 2, 3, 20
 IFA_ADDRESS, IFA_LOCAL = 1, 2
+API_PORT = 6443
 
 
 def main(spec: dict[str, Any]) -> dict[str, Any]:
-    """`spec`: root, ports: [number], programs: [name], digests: [path].
+    """`spec`: root, ports: [number], programs: [name], digests: [path],
+    vacant: [address that should be nobody's].
 
     Returns {time: seconds, python, user, root: is it root}, and for root also {systemd, machine, distribution,
     family: [ids], hostname, machine_id, networks: [{link, address: "10.0.0.1/24"}], memory: MiB, swap: [device],
@@ -46,7 +49,8 @@ def main(spec: dict[str, Any]) -> dict[str, Any]:
     cgroups: {version, controllers}, digests: {path: sha256 or null}, components: [name],
     engines: [unit of a container engine that was installed as a package],
     resolvers: [address in /etc/resolv.conf], selinux_off: [boolean that is off where SELinux enforces],
-    firewalld: [source that it trusts], or null where it does not run}.
+    firewalld: [source that it trusts], or null where it does not run},
+    answering: [those of `vacant` that a host has]}.
     """
     now = time.time()
     host = Host(spec.get("root", "/"))
@@ -81,8 +85,16 @@ def main(spec: dict[str, Any]) -> dict[str, Any]:
         selinux_off=selinux_off(host),
         firewalld=firewalld(host),
         engines=[unit for unit in ENGINES if any(os.path.exists(host.path(f"{d}/{unit}")) for d in PACKAGED_UNITS)],
+        answering=[address for address in spec["vacant"] if answers(address)],
     )
     return answer
+
+
+def answers(address: str) -> bool:
+    """Whether some host has it: whoever takes a connection to the API's port, or refuses it."""
+    with socket.socket() as connection:
+        connection.settimeout(1)
+        return connection.connect_ex((address, API_PORT)) in (0, errno.ECONNREFUSED)
 
 
 def user_name() -> str:

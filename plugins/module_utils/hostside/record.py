@@ -1,8 +1,8 @@
 """What kubeinstall did to a host for one component: the base of change detection, of status and of reset.
 
 /var/lib/kubeinstall/NAME.json:
-    files        paths we wrote
-    directories  paths we made, outermost first
+    files        paths we wrote, this component or another that has them too
+    directories  paths we made, this component or another that has them too, outermost first
     originals    {path: copy of the file that was there before us}
     attributes   {directory that was there before us: its mode and owner then, as `0755 0:0`}
     sysctls      {name: value before us}
@@ -26,12 +26,16 @@ from .host import Host
 DIRECTORY = "/var/lib/kubeinstall"
 
 
-def every_path(host: Host) -> set[str]:
-    """Every file that any component's record lists: what stands there is ours, whatever a hand made of it."""
+def recorded(host: Host) -> list[str]:
+    """The components that have a record."""
     directory = host.path(DIRECTORY)
-    names = os.listdir(directory) if os.path.isdir(directory) else []
-    records = [Record(host, name[: -len(".json")]) for name in names if name.endswith(".json") and name[0] != "."]
-    return {path for record in records for path in record.data["files"]}
+    names = sorted(os.listdir(directory)) if os.path.isdir(directory) else []
+    return [name[: -len(".json")] for name in names if name.endswith(".json") and name[0] != "."]
+
+
+def every_path(host: Host, components: list[str], kind: str = "files") -> set[str]:
+    """Every file (or directory) in the records of these: what stands there is ours, whatever a hand made of it."""
+    return {path for name in components for path in Record(host, name).data[kind]}
 
 
 class Record:

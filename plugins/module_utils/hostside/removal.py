@@ -9,12 +9,18 @@ from typing import Any
 
 from . import certificates, files, system, units
 from .host import Host
-from .record import Record
+from .record import Record, every_path
 
 
-def remove(host: Host, spec: dict[str, Any]) -> dict[str, Any]:
-    """Stop, disable and remove; {removed: [what]}. With `check` nothing is touched. The caller reloads systemd."""
+def remove(host: Host, spec: dict[str, Any], stay: list[str]) -> dict[str, Any]:
+    """Stop, disable and remove; {removed: [what]}. With `check` nothing is touched. The caller reloads systemd.
+
+    `stay`: the components whose files stay, those that this one has too among them.
+    """
     record = Record(host, spec["name"])
+    for kind in ("files", "directories"):
+        others = every_path(host, stay, kind)
+        record.data[kind] = [path for path in record.data[kind] if path not in others]
     if spec.get("check"):
         return {"removed": _inventory(host, spec, record)}
     with host.lock(f"remove {spec['name']}"):

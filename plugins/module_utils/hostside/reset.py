@@ -16,7 +16,7 @@ from . import packetfilter, removal, units
 from .errors import HostError
 from .files import read
 from .host import Host
-from .record import DIRECTORY, Record
+from .record import Record, recorded
 
 ENGINE = "container-engine"
 ENGINE_DATA = "/var/lib/containerd"
@@ -33,15 +33,15 @@ def main(spec: dict[str, Any]) -> dict[str, Any]:
     are passed over, and recorded ones that are not named go first. With `alone` nothing but the named ones goes.
     """
     host, check = Host(spec.get("root", "/")), bool(spec["check"])
-    recorded = sorted(os.path.basename(path)[:-5] for path in glob.glob(host.path(f"{DIRECTORY}/*.json")))
-    if not recorded:
+    there = recorded(host)
+    if not there:
         return {"removed": [], "kept": []}
     if spec.get("alone"):
-        return {"removed": _alone(host, spec, recorded), "kept": []}
+        return {"removed": _alone(host, spec, there), "kept": []}
     named = [component["name"] for component in spec["components"]]
-    components = [{"name": name, "remove": [], "remove_links": []} for name in recorded if name not in named]
-    components += [dict(component) for component in spec["components"] if component["name"] in recorded]
-    records = {name: Record(host, name) for name in recorded}
+    components = [{"name": name, "remove": [], "remove_links": []} for name in there if name not in named]
+    components += [dict(component) for component in spec["components"] if component["name"] in there]
+    records = {name: Record(host, name) for name in there}
 
     kept = _keep_foreign(host, components, records, check)
     removed: list[str] = []
@@ -57,7 +57,7 @@ def main(spec: dict[str, Any]) -> dict[str, Any]:
                 for path in component["remove"]:
                     unmount(host, path + "/")
     for component in components:
-        removed += removal.remove(host, {**component, "check": check})["removed"]
+        removed += removal.remove(host, {**component, "check": check}, stay=[])["removed"]
     if not check:
         units.daemon_reload(host)
         _remove_empty(host, [path for record in records.values() for path in record.data["directories"]])
@@ -65,11 +65,13 @@ def main(spec: dict[str, Any]) -> dict[str, Any]:
     return {"removed": removed, "kept": kept}
 
 
-def _alone(host: Host, spec: dict[str, Any], recorded: list[str]) -> list[str]:
+def _alone(host: Host, spec: dict[str, Any], there: list[str]) -> list[str]:
     removed: list[str] = []
+    named = [component["name"] for component in spec["components"]]
+    stay = [name for name in there if name not in named]
     for component in spec["components"]:
-        if component["name"] in recorded:
-            removed += removal.remove(host, {**component, "check": spec["check"]})["removed"]
+        if component["name"] in there:
+            removed += removal.remove(host, {**component, "check": spec["check"]}, stay)["removed"]
     if removed and not spec["check"]:
         units.daemon_reload(host)
     return removed

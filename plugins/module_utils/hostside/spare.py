@@ -13,22 +13,22 @@ from .ready import unfulfilled
 SECONDS = 60
 
 
-def check_spare(host: Host, spare: dict[str, Any], ready: dict[str, Any]) -> None:
+def check_spare(host: Host, spare: dict[str, Any], ready: dict[str, Any], seconds: float = SECONDS) -> None:
     """HostError if the cluster would stand still without this service for a moment.
 
     `spare` is {etcd_member: its name} or {peers: [URL], ca: path}, of which at least one has to answer with 200; those
-    that join by the same run are given time to start. A service that is not `ready` itself is no loss.
+    that join by the same run are given `seconds` to start. A service that is not `ready` itself is no loss.
     """
     if not spare or unfulfilled(host, ready):
         return
     if "etcd_member" in spare:
         etcd.spare(host, spare["etcd_member"])
     elif "peers" in spare:
-        _one_answers(host, spare["peers"], spare.get("ca"))
+        _one_answers(host, spare["peers"], spare.get("ca"), seconds)
 
 
-def _one_answers(host: Host, urls: list[str], ca: str | None) -> None:
-    deadline = time.monotonic() + SECONDS
+def _one_answers(host: Host, urls: list[str], ca: str | None, seconds: float) -> None:
+    deadline = time.monotonic() + seconds
     while True:
         problems = [unfulfilled(host, {"url": url, "ca": ca}) for url in urls]
         if None in problems:

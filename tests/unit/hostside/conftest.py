@@ -6,17 +6,20 @@ import platform
 import socket
 import subprocess
 import time
+import uuid
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.kubeinstall.cluster.plugins.module_utils.hostside import drain
 from ansible_collections.kubeinstall.cluster.plugins.module_utils.hostside.api import API
 
 from kubeinstall.certificates import CertificateRequest
 from kubeinstall.components import Catalogue, Store, machine_architecture
 from kubeinstall.pki import PKI
+from tests.unit.hostside.nodes import report
 
 
 def free_ports(count: int) -> list[int]:
@@ -119,3 +122,22 @@ def _wait(api: API, process: subprocess.Popen[bytes], log: Path) -> None:
             if process.poll() is not None or time.monotonic() > deadline:
                 raise AssertionError(log.read_text()[-3000:]) from None
         time.sleep(0.1)
+
+
+@pytest.fixture
+def api(api_access: dict[str, Any]) -> Iterator[API]:
+    with closing(API(**api_access, patience=10)) as api:
+        yield api
+
+
+@pytest.fixture
+def node(api: API) -> Iterator[str]:
+    """The name of a node that is Ready; it goes with all pods there are."""
+    name = f"node-{uuid.uuid4().hex[:8]}"
+    api.request("POST", "/api/v1/nodes", {"apiVersion": "v1", "kind": "Node", "metadata": {"name": name}})
+    report(api, name, "True")
+    yield name
+    for pod in api.request("GET", "/api/v1/pods")["items"]:
+        api.request("DELETE", drain._path(pod), {"gracePeriodSeconds": 0})
+    if api.get(f"/api/v1/nodes/{name}"):
+        api.request("DELETE", f"/api/v1/nodes/{name}")

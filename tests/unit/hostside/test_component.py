@@ -293,12 +293,36 @@ def test_removal_leaves_the_root_as_it_was(root: Path, program: tuple[dict[str, 
     run("apply", spec)
     (root / "var/lib/demo/data").write_text("data\n")
     what = {"name": "demo", "remove": ["/var/lib/demo"], "remove_links": []}
-    foreseen = removal.remove(Host(str(root)), what | {"check": True})["removed"]
+    foreseen = removal.remove(Host(str(root)), what | {"check": True}, [])["removed"]
     assert tree(root) != before
-    assert removal.remove(Host(str(root)), what)["removed"] == foreseen
+    assert removal.remove(Host(str(root)), what, [])["removed"] == foreseen
     (root / "run/lock/kubeinstall.lock").unlink()
     assert tree(root) == before
-    assert removal.remove(Host(str(root)), what)["removed"] == []
+    assert removal.remove(Host(str(root)), what, [])["removed"] == []
+
+
+@pytest.mark.parametrize("leaves", ["demo", "other"])
+def test_a_file_that_two_components_have_goes_with_the_last(root: Path, leaves: str) -> None:
+    own = a_file(dest="/etc/demo/own.conf")
+    run("apply", spec_of(root, files=[a_file(), own]))
+    run("apply", spec_of(root, name="other", files=[a_file()]))
+    (stays,) = {"demo", "other"} - {leaves}
+    what = {"name": leaves, "remove": [], "remove_links": []}
+    foreseen = removal.remove(Host(str(root)), what | {"check": True}, [stays])["removed"]
+    assert removal.remove(Host(str(root)), what, [stays])["removed"] == foreseen
+    left = sorted(path.name for path in (root / "etc/demo").iterdir())
+    assert left == {"demo": ["demo.conf"], "other": ["demo.conf", "own.conf"]}[leaves]
+    removal.remove(Host(str(root)), what | {"name": stays}, [])
+    assert not (root / "etc/demo").exists()
+
+
+def test_a_file_that_another_component_has_too_is_not_left_over(root: Path) -> None:
+    run("apply", spec_of(root, files=[a_file()]))
+    run("apply", spec_of(root, name="other", files=[a_file()]))
+    run("apply", spec_of(root))
+    assert (root / "etc/demo/demo.conf").exists()
+    run("apply", spec_of(root, name="other"))
+    assert not (root / "etc/demo/demo.conf").exists()
 
 
 def test_a_host_is_written_by_one_run_at_a_time(root: Path) -> None:

@@ -4,72 +4,16 @@ from __future__ import annotations
 
 import threading
 import time
-import uuid
-from collections.abc import Iterator
-from contextlib import closing
 from typing import Any
 
 import pytest
 from ansible_collections.kubeinstall.cluster.plugins.module_utils.hostside import drain, membership
-from ansible_collections.kubeinstall.cluster.plugins.module_utils.hostside.api import API, MERGE, RefusedError
+from ansible_collections.kubeinstall.cluster.plugins.module_utils.hostside.api import API, RefusedError
 from ansible_collections.kubeinstall.cluster.plugins.module_utils.hostside.errors import HostError
 
+from tests.unit.hostside.nodes import budget, pod, report
+
 Document = dict[str, Any]
-# What else a node has to say of itself.
-OTHERS = (
-    *("systemUUID", "bootID", "kernelVersion", "osImage", "containerRuntimeVersion"),
-    *("kubeletVersion", "kubeProxyVersion", "operatingSystem", "architecture"),
-)
-
-
-@pytest.fixture
-def api(api_access: Document) -> Iterator[API]:
-    with closing(API(**api_access, patience=10)) as api:
-        yield api
-
-
-@pytest.fixture
-def node(api: API) -> Iterator[str]:
-    name = f"node-{uuid.uuid4().hex[:8]}"
-    api.request("POST", "/api/v1/nodes", {"apiVersion": "v1", "kind": "Node", "metadata": {"name": name}})
-    report(api, name, "True")
-    yield name
-    for pod in api.request("GET", "/api/v1/pods")["items"]:
-        api.request("DELETE", drain._path(pod), {"gracePeriodSeconds": 0})
-    if api.get(f"/api/v1/nodes/{name}"):
-        api.request("DELETE", f"/api/v1/nodes/{name}")
-
-
-def report(api: API, name: str, ready: str) -> None:
-    status = {
-        "conditions": [{"type": "Ready", "status": ready}],
-        "addresses": [{"type": "InternalIP", "address": "192.0.2.21"}],
-        "nodeInfo": {"machineID": "8f14", **dict.fromkeys(OTHERS, "")},
-    }
-    api.request("PATCH", f"/api/v1/nodes/{name}/status", {"status": status}, MERGE)
-
-
-def pod(api: API, node: str, name: str, *, owner: str = "", phase: str = "Running", **annotations: str) -> None:
-    owners = [{"apiVersion": "apps/v1", "kind": owner, "name": "x", "uid": "1", "controller": True}] if owner else []
-    metadata = {"name": name, "labels": {"app": name}, "ownerReferences": owners, "annotations": annotations}
-    spec = {"nodeName": node, "containers": [{"name": "x", "image": "x"}], "terminationGracePeriodSeconds": 0}
-    body = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
-    api.request("POST", "/api/v1/namespaces/default/pods", body)
-    conditions = [{"type": "Ready", "status": "True"}]
-    path = f"/api/v1/namespaces/default/pods/{name}/status"
-    api.request("PATCH", path, {"status": {"phase": phase, "conditions": conditions}}, MERGE)
-
-
-def budget(api: API, name: str, allowed: int) -> None:
-    """A disruption budget of one pod, as its controller would have reckoned it."""
-    path = "/apis/policy/v1/namespaces/default/poddisruptionbudgets"
-    spec = {"minAvailable": 1, "selector": {"matchLabels": {"app": name}}}
-    if not api.get(f"{path}/{name}"):
-        body = {"apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": {"name": name}, "spec": spec}
-        api.request("POST", path, body)
-    status = {"disruptionsAllowed": allowed, "currentHealthy": 1, "desiredHealthy": 1, "expectedPods": 1}
-    patch = {"status": {**status, "observedGeneration": 1}}
-    api.request("PATCH", f"{path}/{name}/status", patch, MERGE)
 
 
 def spec(access: Document, operation: str, node: str, *, check: bool = False) -> Document:

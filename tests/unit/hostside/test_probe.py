@@ -113,7 +113,7 @@ def test_a_whole_root(root: Root) -> None:
     root.write("/proc/swaps", "Filename Type Size Used Priority\n/dev/sda2 partition 1 0 -2\n")
     root.write("/etc/kubernetes/pki/ca.crt", "certificate")
     (root.path / "run/systemd/system").mkdir(parents=True)
-    answer = probe.main({"root": str(root.path), **QUESTIONS})
+    answer = probe.main({"root": str(root.path), **QUESTIONS, "vacant": []})
     facts = Facts.model_validate(answer)
     assert (facts.hostname, facts.machine_id) == ("node-1", "3d1219c7c4c5404aaa1f6d2a48adfda4")
     assert (facts.systemd, facts.swap, facts.components) == (True, ("/dev/sda2",), ())
@@ -130,7 +130,7 @@ def test_this_machine() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
         before = time.time()
-        answer: dict[str, Any] = probe.main({**QUESTIONS, "ports": [port]})
+        answer: dict[str, Any] = probe.main({**QUESTIONS, "vacant": [], "ports": [port]})
     assert before <= answer["time"] <= time.time()
     (listener,) = answer["ports"]
     assert (listener["address"], listener["pid"], listener["ours"]) == ("127.0.0.1", os.getpid(), False)
@@ -144,8 +144,16 @@ def test_without_root_it_says_so_and_no_more() -> None:
     before = os.geteuid()
     os.seteuid(before or 65534)
     try:
-        answer = probe.main(dict(QUESTIONS))
+        answer = probe.main({**QUESTIONS, "vacant": []})
     finally:
         os.seteuid(before)
     assert answer["root"] is False
     assert set(answer) == {"time", "python", "user", "root"}
+
+
+def test_an_address_is_somebodys_where_a_connection_is_taken_or_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        monkeypatch.setattr(probe, "API_PORT", server.getsockname()[1])
+        assert probe.answers("127.0.0.1")
+    assert probe.answers("127.0.0.1")
+    assert not probe.answers("255.255.255.255")

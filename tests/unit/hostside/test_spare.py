@@ -118,8 +118,7 @@ def peer() -> Iterator[str]:
         server.shutdown()
 
 
-def test_one_peer_that_is_ready_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(spare, "SECONDS", 0)
+def test_one_peer_that_is_ready_is_enough() -> None:
     (closed,) = free_ports(1)
     host = Host()
     with peer() as url:
@@ -127,6 +126,6 @@ def test_one_peer_that_is_ready_is_enough(monkeypatch: pytest.MonkeyPatch) -> No
         spare.check_spare(host, {"peers": [f"http://127.0.0.1:{closed}/readyz", f"{url}/readyz"]}, ready)
         spare.check_spare(host, {}, ready)
         with pytest.raises(HostError, match=r"nobody would do its work .*Connection refused.* answers 500"):
-            spare.check_spare(host, {"peers": [f"http://127.0.0.1:{closed}/", f"{url}/not-ready"]}, ready)
+            spare.check_spare(host, {"peers": [f"http://127.0.0.1:{closed}/", f"{url}/not-ready"]}, ready, 0)
         # A service that is not ready itself is restarted in any case.
         spare.check_spare(host, {"peers": [f"{url}/not-ready"]}, {"url": f"{url}/not-ready"})

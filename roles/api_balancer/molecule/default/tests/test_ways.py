@@ -4,45 +4,17 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 
 import pytest
 from testinfra.host import Host
 
+from tests.callers import background, calls, failed
 from tests.lab import Lab, converge, eventually
 
 URL = "https://127.0.0.1:7443"
 CURL = "curl --silent --fail --max-time 10 --cacert /etc/kubernetes/pki/ca.crt"
 ADMIN = f"{CURL} --cert /etc/kubernetes/pki/admin.crt --key /etc/kubernetes/pki/admin.key"
 READ = f"{ADMIN} {URL}/api/v1/namespaces/default"
-
-
-@contextmanager
-def calls(lab: Lab, host: Host) -> Iterator[list[str]]:
-    """Reads ten times a second meanwhile; afterwards when each began (seconds since 1970), and `read` or what went
-    wrong."""
-    found: list[str] = []
-    read = f"if {READ} >/dev/null; then echo read; else echo failed with $?; fi"
-    loop = f"while :; do echo $(date +%s.%N) $({read}); sleep 0.1; done"
-    with background(lab, host, "caller", f"sh -c '{loop}'") as printed:
-        yield found
-    found += printed().splitlines()
-
-
-def failed(found: list[str]) -> list[str]:
-    return [line for line in found if not line.endswith(" read")]
-
-
-@contextmanager
-def background(lab: Lab, host: Host, unit: str, command: str) -> Iterator[Callable[[], str]]:
-    """A command that runs on the host meanwhile; what is given tells all that it has printed."""
-    output = f"/run/{unit}.log"
-    lab.sh(host, f"rm -f {output}; systemd-run --unit={unit} --property=StandardOutput=append:{output} {command}")
-    try:
-        yield lambda: lab.sh(host, f"cat {output}")
-    finally:
-        lab.sh(host, f"systemctl stop {unit}; systemctl reset-failed {unit} 2>/dev/null || true")
 
 
 def invocation(lab: Lab, host: Host) -> str:
@@ -79,7 +51,7 @@ def test_it_has_no_rights_and_takes_nothing_from_the_distributions_own(lab: Lab)
 def test_a_server_that_stops_is_not_missed(lab: Lab, number: int) -> None:
     """The one of the caller's host, and another's."""
     caller, victim = lab["control_plane"][0], lab["control_plane"][number]
-    with calls(lab, caller) as found:
+    with calls(lab, caller, READ) as found:
         time.sleep(1)
         lab.sh(victim, "systemctl stop kube-apiserver")
         time.sleep(3)
@@ -92,7 +64,7 @@ def test_a_server_that_stops_is_not_missed(lab: Lab, number: int) -> None:
 
 def test_a_server_that_is_killed_costs_its_callers_no_more_than_what_it_was_doing(lab: Lab) -> None:
     caller, victim = lab["control_plane"]
-    with calls(lab, caller) as found:
+    with calls(lab, caller, READ) as found:
         time.sleep(1)
         lab.sh(victim, "systemctl kill --signal=KILL kube-apiserver")
         eventually(lambda: ready(lab, victim), 60, "systemd starts it again")

@@ -1,0 +1,53 @@
+"""What a host says of its reboot, before and after it; see plugins/modules/boot.py for its options."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from ansible.errors import AnsibleActionFail
+from ansible.plugins.action import ActionBase
+from ansible_collections.kubeinstall.cluster.plugins.plugin_utils import hold
+from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.hostcall import call
+
+OPERATIONS = {"spared": "foresee", "settled": "settle"}
+DICTS: dict[str, Any] = {"type": "list", "elements": "dict", "default": []}
+
+
+class ActionModule(ActionBase):
+    _supports_check_mode = True
+    _supports_async = False
+    TRANSFERS_FILES = False
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        result: dict[str, Any] = super().run(tmp, task_vars)
+        variables = task_vars or {}
+        _, arguments = self.validate_argument_spec(
+            argument_spec={
+                "state": {"type": "str", "choices": list(OPERATIONS), "required": True},
+                "services": DICTS,
+                "before": {"type": "str"},
+                "components": DICTS,
+                "kubelet": {"type": "str"},
+                "timeout": {"type": "int", "default": 300},
+            },
+            required_if=[("state", "settled", ("before",))],
+        )
+        state = arguments.pop("state")
+        if state == "settled":
+            if self._task.check_mode:
+                return result | {"since": None, "changed": False}
+            hold.take_again(self, variables)
+        spec = arguments | {"operation": OPERATIONS[state], "seconds": arguments["timeout"]}
+        answer = call(self, variables, "boot", spec)
+        if state == "spared" and answer["machine_id"] and answer["machine_id"] == _machine_id():
+            raise AnsibleActionFail(
+                "it is the machine that this run is on, which would end with its reboot. Nothing was changed: name the"
+                " other hosts, and reboot this one from another machine"
+            )
+        return result | answer | {"changed": False}
+
+
+def _machine_id() -> str:
+    path = Path("/etc/machine-id")
+    return path.read_text().strip() if path.is_file() else ""

@@ -1,0 +1,66 @@
+"""What a host says of its own reboot: whether others do its work meanwhile, which boot this is, when all of it is back.
+
+spec: root, operation, and
+    foresee  before, services: [{ready, spare}]   {before, rebooted, machine_id}: the boot to get out of, and whether it
+             has; HostError where the cluster can't do without this host
+    settle   before, components, kubelet, seconds {since}: it has rebooted, and all its components answer
+`before` may be empty to foresee: this boot then. `ready` and `spare` are as the component's own; `components` as
+hostside/verify_host.py has them; `since` is when the unit `kubelet` was started, in seconds since the epoch, null where
+that is null.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any, Dict, List
+
+from . import units
+from .errors import HostError
+from .files import read
+from .host import Host
+from .spare import check_spare
+from .verify_host import component_problems
+
+PAUSE = 0.5
+# Nobody joins by this run: who does not answer at once is not there.
+SPARE_SECONDS = 5
+
+
+def main(spec: Dict[str, Any]) -> Dict[str, Any]:
+    host = Host(spec.get("root", "/"))
+    return foresee(host, spec) if spec["operation"] == "foresee" else settle(host, spec)
+
+
+def foresee(host: Host, spec: Dict[str, Any]) -> Dict[str, Any]:
+    now = boot(host)
+    before = spec["before"] or now
+    for service in spec["services"] if before == now else []:
+        check_spare(host, service["spare"], service["ready"], SPARE_SECONDS)
+    machine_id = (read(host.path("/etc/machine-id")) or "").strip()
+    return {"before": before, "rebooted": before != now, "machine_id": machine_id}
+
+
+def boot(host: Host) -> str:
+    """Another one after each boot. A container has its machine's boot id; what begins anew is its first process."""
+    machine = (read(host.path("/proc/sys/kernel/random/boot_id")) or "").strip()
+    # The name in parentheses may hold anything: the fields after it begin behind the last one.
+    fields = (read(host.path("/proc/1/stat")) or "").rpartition(")")[2].split()
+    return f"{machine} {fields[19]}"
+
+
+def settle(host: Host, spec: Dict[str, Any]) -> Dict[str, Any]:
+    if boot(host) == spec["before"]:
+        raise HostError("it answers, and has not rebooted: it goes on as before")
+    deadline = time.monotonic() + spec["seconds"]
+    while problems := _problems(host, spec["components"]):
+        if time.monotonic() > deadline:
+            raise HostError(
+                f"{spec['seconds']:.0f} s after its reboot this host does not do its work: {'; '.join(problems)}"
+            )
+        time.sleep(PAUSE)
+    since = units.started_at(units.show(host, spec["kubelet"])) if spec["kubelet"] else None
+    return {"since": since}
+
+
+def _problems(host: Host, components: List[Dict[str, Any]]) -> List[str]:
+    return [f"{one['check']}: {problem}" for one in components for problem in component_problems(host, one)]

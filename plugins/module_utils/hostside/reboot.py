@@ -1,0 +1,177 @@
+"""A rolling reboot as this host's API server sees it: what is in its way, who is left; nodes emptied and given back.
+
+spec: server, authority, certificate, key (paths on the host), operation, check, seconds, and
+    ask                   {left: {host: {boot, at}}}: whom an earlier run has not come to, or not finished
+    foresee  name         {pods, staying, silent, alone, cordoned}: what becomes of the node's pods, and of the node
+    begin    boots        {changes}: these are to be rebooted; {host: its boot now}
+    empty    name         {changes}: the node is cordoned, and drained where others take pods
+    finish   name, since  {changes}: the node is Ready and takes pods again, unless it was cordoned before; the host is
+                          done. `since` is when its kubelet was started, null for a host that is no node
+`changes` are sentences; with `check` nothing is touched.
+"""
+
+from __future__ import annotations
+
+import calendar
+import contextlib
+import json
+import time
+from typing import Any, Dict
+from urllib.parse import quote
+
+from . import drain, rollout
+from .api import API, MERGE, Document, RefusedError
+from .errors import HostError
+
+# On a node that was cordoned for its reboot, and by nobody before.
+NOTE = "kubeinstall/cordoned-to-reboot"
+NAMESPACE, LEFT = "kube-system", "kubeinstall-reboot"
+PATH = f"/api/v1/namespaces/{NAMESPACE}/configmaps/{LEFT}"
+DNS = "kube-system/coredns"
+PATIENCE = 10
+PAUSE = 0.5
+
+
+def main(spec: Dict[str, Any]) -> Dict[str, Any]:
+    # To be asked again elsewhere costs less than to wait here.
+    patience = 2 if spec["operation"] == "ask" else PATIENCE
+    access = {key: spec[key] for key in ("server", "authority", "certificate", "key")}
+    try:
+        with contextlib.closing(API(**access, patience=patience)) as api:
+            return _OPERATIONS[spec["operation"]](api, spec)
+    except RefusedError as refusal:
+        raise HostError(f"the API refuses it: {refusal.message}") from None
+
+
+def ask(api: API, _spec: Dict[str, Any]) -> Dict[str, Any]:
+    left = {}
+    for name, text in ((api.get(PATH) or {}).get("data") or {}).items():
+        with contextlib.suppress(ValueError):
+            left[name] = json.loads(text)
+    return {"left": left}
+
+
+def foresee(api: API, spec: Dict[str, Any]) -> Dict[str, Any]:
+    """Refused here, before anything is touched, where a disruption budget would not let a pod go."""
+    name = spec["name"]
+    node = _node(api, name)
+    silent, alone = drain.silent(node), _alone(api, name)
+    there = [drain.title(pod) for pod in drain.pods(api, name)]
+    going = [] if silent or alone else drain.foresee(api, name, returns=True)["pods"]
+    staying = [pod for pod in there if pod not in going]
+    return {"pods": going, "staying": staying, "silent": silent, "alone": alone, "cordoned": _cordoned(node)}
+
+
+def begin(api: API, spec: Dict[str, Any]) -> Dict[str, Any]:
+    at = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime())
+    data = {name: json.dumps({"boot": boot, "at": at}) for name, boot in spec["boots"].items()}
+    if not spec["check"]:
+        try:
+            api.request("PATCH", PATH, {"data": data}, MERGE)
+        except RefusedError as refusal:
+            if refusal.status != 404:
+                raise
+            body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": LEFT}, "data": data}
+            api.request("POST", PATH.rpartition("/")[0], body)
+    return {"changes": []}
+
+
+def empty(api: API, spec: Dict[str, Any]) -> Dict[str, Any]:
+    name, changes = spec["name"], []
+    node = _node(api, name)
+    if _alone(api, name):
+        return {"changes": []}
+    if not node["spec"].get("unschedulable"):
+        changes.append(f"cordon {name}")
+        if not spec["check"]:
+            patch = {"metadata": {"annotations": {NOTE: "true"}}, "spec": {"unschedulable": True}}
+            api.request("PATCH", _path(name), patch, MERGE)
+    going = [] if drain.silent(node) else drain.pods(api, name, returns=True)
+    changes += [f"drain {name}: {len(going)} pods are evicted"] if going else []
+    if not spec["check"]:
+        # Budgets that the nodes before have used up for the moment are waited for.
+        drain.drain(api, name, spec["seconds"], returns=True)
+    return {"changes": changes}
+
+
+def finish(api: API, spec: Dict[str, Any]) -> Dict[str, Any]:
+    name, changes = spec["name"], []
+    if spec["since"] is not None:
+        if not spec["check"]:
+            _wait_until_ready(api, spec)
+        node = _node(api, name)
+        if NOTE in node["metadata"].get("annotations", {}):
+            changes.append(f"uncordon {name}")
+            if not spec["check"]:
+                patch = {"metadata": {"annotations": {NOTE: None}}, "spec": {"unschedulable": None}}
+                api.request("PATCH", _path(name), patch, MERGE)
+        if not spec["check"]:
+            _wait_for_dns(api, spec["seconds"])
+    if not spec["check"] and name in ask(api, spec)["left"]:
+        api.request("PATCH", PATH, {"data": {name: None}}, MERGE)
+    return {"changes": changes}
+
+
+def _wait_until_ready(api: API, spec: Dict[str, Any]) -> None:
+    """Ready by its kubelet's own word since that was started: for a while the API still has what it said before."""
+    name, deadline = spec["name"], time.monotonic() + spec["seconds"]
+    while True:
+        ready = _condition(_node(api, name))
+        # The API keeps whole seconds.
+        heard = _time(ready["lastHeartbeatTime"]) >= int(spec["since"])
+        if heard and ready["status"] == "True":
+            return
+        if time.monotonic() > deadline:
+            why = f"is not Ready: {ready.get('message')}" if heard else "was not heard of since its kubelet was started"
+            raise HostError(
+                f"after {spec['seconds']:.0f} s the node {name} {why} (journalctl -u kubelet on it). It stays cordoned:"
+                " once it is well, run this again"
+            )
+        time.sleep(PAUSE)
+
+
+def _wait_for_dns(api: API, seconds: float) -> None:
+    """Its pods may have been on this node, and the next one's turn is only when they are well."""
+    namespace, _, name = DNS.partition("/")
+    if api.get(f"/apis/apps/v1/namespaces/{namespace}/deployments/{name}"):
+        rollout.wait(api, {"nodes": [], "deployments": [DNS]}, seconds)
+
+
+def _path(name: str) -> str:
+    return f"/api/v1/nodes/{quote(name)}"
+
+
+def _node(api: API, name: str) -> Document:
+    node = api.get(_path(name))
+    if node is None:
+        raise HostError(f"{name} is no node of the cluster: kubeinstall apply makes it one")
+    return node
+
+
+def _condition(node: Document) -> Document:
+    conditions = node["status"].get("conditions", [])
+    never = {"status": "Unknown", "lastHeartbeatTime": "1970-01-01T00:00:00Z"}
+    return next((one for one in conditions if one["type"] == "Ready"), never)
+
+
+def _time(text: str) -> int:
+    return calendar.timegm(time.strptime(text, "%Y-%m-%dT%H:%M:%SZ"))
+
+
+def _cordoned(node: Document) -> bool:
+    """Whether somebody else has cordoned it: it stays so."""
+    return bool(node["spec"].get("unschedulable")) and NOTE not in node["metadata"].get("annotations", {})
+
+
+def _alone(api: API, name: str) -> bool:
+    """Whether no other node takes pods: what is evicted would be away as long, and whoever owns it none the wiser."""
+    nodes = api.request("GET", "/api/v1/nodes")["items"]
+    return not any(_takes_pods(node) for node in nodes if node["metadata"]["name"] != name)
+
+
+def _takes_pods(node: Document) -> bool:
+    shut = any(taint["effect"] in ("NoSchedule", "NoExecute") for taint in node["spec"].get("taints", []))
+    return _condition(node)["status"] == "True" and not shut and not node["spec"].get("unschedulable")
+
+
+_OPERATIONS = {"ask": ask, "foresee": foresee, "begin": begin, "empty": empty, "finish": finish}

@@ -1,0 +1,152 @@
+"""Nodes are emptied before their reboot and given back after it, on a real API server."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from ansible_collections.kubeinstall.cluster.plugins.module_utils.hostside import drain, reboot
+from ansible_collections.kubeinstall.cluster.plugins.module_utils.hostside.api import API, MERGE
+from ansible_collections.kubeinstall.cluster.plugins.module_utils.hostside.errors import HostError
+
+from tests.unit.hostside.nodes import budget, pod, report
+
+Document = dict[str, Any]
+# Of 2026-01-01T00:00:00Z, when the node of the tests is heard of first.
+BEFORE = 1767225600.0
+
+
+@pytest.fixture
+def another(api: API) -> Iterator[str]:
+    """A second node, which takes pods."""
+    api.request("POST", "/api/v1/nodes", {"metadata": {"name": "another"}})
+    report(api, "another", "True")
+    # A new one is tainted as not ready, and a controller takes that away.
+    api.request("PATCH", "/api/v1/nodes/another", {"spec": {"taints": None}}, MERGE)
+    yield "another"
+    api.request("DELETE", "/api/v1/nodes/another")
+
+
+def run(access: Document, operation: str, name: str = "", *, check: bool = False, **more: Any) -> Document:
+    spec = {**access, "operation": operation, "name": name, "check": check, "seconds": 5, "since": BEFORE, "boots": {}}
+    return dict(reboot.main(spec | more))
+
+
+def cordoned(api: API, name: str) -> bool:
+    return bool(api.request("GET", f"/api/v1/nodes/{name}")["spec"].get("unschedulable"))
+
+
+def cordon(api: API, name: str) -> None:
+    api.request("PATCH", f"/api/v1/nodes/{name}", {"spec": {"unschedulable": True}}, MERGE)
+
+
+def there(api: API, name: str) -> list[str]:
+    return sorted(drain.title(one) for one in drain.pods(api, name))
+
+
+def test_a_node_is_emptied_and_given_back(api: API, api_access: Document, node: str, another: str) -> None:
+    pod(api, node, "web", owner="ReplicaSet")
+    pod(api, node, "alone")
+    pod(api, node, "everywhere", owner="DaemonSet")
+    found = run(api_access, "foresee", node)
+    assert (found["pods"], found["staying"]) == (["default/web"], ["default/alone"])
+    assert not found["silent"] | found["alone"] | found["cordoned"]
+    told = run(api_access, "empty", node, check=True)["changes"]
+    assert (cordoned(api, node), there(api, node)) == (False, ["default/alone", "default/web"])
+    assert run(api_access, "empty", node)["changes"] == told == [f"cordon {node}", f"drain {node}: 1 pods are evicted"]
+    assert (cordoned(api, node), there(api, node)) == (True, ["default/alone"])
+    # A run that is cut short here is gone on with by the next.
+    assert run(api_access, "foresee", node)["cordoned"] is False
+    assert run(api_access, "empty", node)["changes"] == []
+    assert run(api_access, "finish", node)["changes"] == [f"uncordon {node}"]
+    assert not cordoned(api, node)
+    assert run(api_access, "finish", node)["changes"] == []
+
+
+def test_a_node_that_was_cordoned_before_stays_so(api: API, api_access: Document, node: str, another: str) -> None:
+    cordon(api, node)
+    assert run(api_access, "foresee", node)["cordoned"] is True
+    assert run(api_access, "empty", node)["changes"] == []
+    assert run(api_access, "finish", node)["changes"] == []
+    assert cordoned(api, node)
+
+
+def test_where_no_other_node_takes_pods_they_stay(api: API, api_access: Document, node: str) -> None:
+    pod(api, node, "web", owner="ReplicaSet")
+    budget(api, "web", allowed=0)
+    found = run(api_access, "foresee", node)
+    assert (found["alone"], found["pods"], found["staying"]) == (True, [], ["default/web"])
+    assert run(api_access, "empty", node)["changes"] == []
+    assert not cordoned(api, node)
+
+
+@pytest.mark.parametrize("why", ["cordoned", "tainted", "not Ready"])
+def test_a_node_that_takes_no_pods_is_none_to_go_to(
+    api: API, api_access: Document, node: str, another: str, why: str
+) -> None:
+    assert run(api_access, "foresee", node)["alone"] is False
+    if why == "cordoned":
+        cordon(api, another)
+    elif why == "tainted":
+        taints = [{"key": "node-role.kubernetes.io/control-plane", "effect": "NoSchedule"}]
+        api.request("PATCH", f"/api/v1/nodes/{another}", {"spec": {"taints": taints}}, MERGE)
+    else:
+        report(api, another, "Unknown")
+    assert run(api_access, "foresee", node)["alone"] is True
+
+
+def test_a_disruption_budget_is_named_before_and_waited_for_meanwhile(
+    api: API, api_access: Document, node: str, another: str
+) -> None:
+    pod(api, node, "guarded", owner="ReplicaSet")
+    budget(api, "guarded", allowed=0)
+    with pytest.raises(HostError, match=r"nothing was changed.*default/guarded: .*disruption budget guarded needs 1"):
+        run(api_access, "foresee", node)
+    allow = threading.Timer(1, lambda: budget(api, "guarded", allowed=1))
+    allow.start()
+    run(api_access, "empty", node)
+    assert there(api, node) == []
+
+
+def test_the_pods_of_a_silent_node_are_not_given_up(api: API, api_access: Document, node: str, another: str) -> None:
+    pod(api, node, "stuck", owner="ReplicaSet")
+    report(api, node, "Unknown")
+    found = run(api_access, "foresee", node)
+    assert (found["silent"], found["pods"], found["staying"]) == (True, [], ["default/stuck"])
+    assert run(api_access, "empty", node)["changes"] == [f"cordon {node}"]
+    assert there(api, node) == ["default/stuck"]
+
+
+def test_a_node_is_given_back_by_its_kubelets_own_word_since_its_reboot(
+    api: API, api_access: Document, node: str, another: str
+) -> None:
+    run(api_access, "empty", node)
+    with pytest.raises(HostError, match=rf"the node {node} was not heard of since its kubelet was started"):
+        run(api_access, "finish", node, since=BEFORE + 60.5, seconds=0)
+    report(api, node, "False", "2026-01-01T00:01:00Z")
+    with pytest.raises(HostError, match=r"is not Ready: no network .*It stays cordoned"):
+        run(api_access, "finish", node, since=BEFORE + 60.5, seconds=0)
+    assert cordoned(api, node)
+    report(api, node, "True", "2026-01-01T00:01:00Z")
+    assert run(api_access, "finish", node, since=BEFORE + 60.5)["changes"] == [f"uncordon {node}"]
+
+
+def test_who_is_left_is_remembered_until_done(api_access: Document, node: str) -> None:
+    run(api_access, "begin", boots={node: "one", "member": "two"}, check=True)
+    assert run(api_access, "ask")["left"] == {}
+    run(api_access, "begin", boots={node: "one", "member": "two"})
+    left = run(api_access, "ask")["left"]
+    assert {name: one["boot"] for name, one in left.items()} == {node: "one", "member": "two"}
+    run(api_access, "finish", node)
+    # No node: nothing is asked of it.
+    assert run(api_access, "finish", "member", check=True, since=None)["changes"] == []
+    assert list(run(api_access, "ask")["left"]) == ["member"]
+    run(api_access, "finish", "member", since=None)
+    assert run(api_access, "ask")["left"] == {}
+
+
+def test_a_host_that_is_no_node_yet(api_access: Document) -> None:
+    with pytest.raises(HostError, match="nobody is no node of the cluster: kubeinstall apply makes it one"):
+        run(api_access, "foresee", "nobody")
