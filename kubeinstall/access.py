@@ -14,7 +14,7 @@ import ssl
 import tempfile
 import urllib.request
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,9 +34,11 @@ if TYPE_CHECKING:
 
 __all__ = ["OPERATOR", "Kubeconfig", "Way", "kubeconfig", "kubectl", "way", "write_private"]
 
-# How long an API server has to say that it is ready, before the next one is asked.
+# How long an API server has to say that it is ready.
 SECONDS = 2
 SECONDS_THROUGH_SSH = 10
+# The others are asked at the same time when the first one lets us wait so long.
+HEAD_START_SECONDS = 0.3
 
 # The group is bound to cluster-admin by the cluster's own roles: unlike system:masters it can be taken away again.
 OPERATOR = CertificateRequest(
@@ -164,14 +166,22 @@ def _answering(servers: Sequence[str], authority: str, first: str) -> tuple[str,
         # Which servers answer there, only its callers can tell.
         return best, True
     context = ssl.create_default_context(cadata=authority)
-    statuses = {best: _asked(best, context, SECONDS)[0]}
-    if statuses[best] != http.HTTPStatus.OK and others:
-        with ThreadPoolExecutor(len(others)) as pool:
-            asked = pool.map(lambda server: _asked(server, context, SECONDS)[0], others)
-            statuses |= dict(zip(others, asked, strict=True))
-    ready = [server for server, status in statuses.items() if status == http.HTTPStatus.OK]
-    chosen = [*ready, *(server for server, status in statuses.items() if status), best][0]
-    return chosen, statuses[chosen] > 0
+    pool = ThreadPoolExecutor(len(servers))
+    try:
+        asked = {best: pool.submit(_asked, best, context, SECONDS)}
+        wait(asked.values(), HEAD_START_SECONDS)
+        if not asked[best].done() or asked[best].result()[0] != http.HTTPStatus.OK:
+            asked |= {server: pool.submit(_asked, server, context, SECONDS) for server in others}
+        answering = []
+        for server, answer in asked.items():
+            status, _ = answer.result()
+            if status == http.HTTPStatus.OK:
+                return server, True
+            answering += [server] if status else []
+    finally:
+        # Those that are not waited for any more need not be.
+        pool.shutdown(wait=False, cancel_futures=True)
+    return next(iter(answering), best), bool(answering)
 
 
 def _by_proxy(server: str) -> bool:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["foreseen", "in_order"]
 
 # Tasks of playbooks/reboot.yml, whose answers are told.
-ASKED = "Find a control plane that answers, and ask whom an earlier run has left"
+ASKED = "Find a control plane that answers, and ask of a run that was cut short"
 SPARED = "See that the host answers, and that others do its work meanwhile"
 EMPTIED = "Try on the API server to empty the node, as a dry run"
 
@@ -46,15 +46,15 @@ def in_order(cluster: Cluster, names: Sequence[str]) -> tuple[str, ...]:
 def foreseen(cluster: Cluster, names: Sequence[str], result: RunResult) -> Iterator[str]:
     """What a check run of the named hosts has found, in the order in which it would be done."""
     answers = [answer for asked in result.returned(ASKED).values() for answer in asked["results"]]
-    left = next(answer["left"] for answer in answers if answer["answered"])
+    roll = next(answer["roll"] for answer in answers if answer["answered"])
     spared, pods = result.returned(SPARED), result.returned(EMPTIED)
     order = in_order(cluster, names)
     if done := [name for name in order if name not in spared]:
-        began = min(left[name]["at"] for name in spared)
+        began = min(roll[name]["at"] for name in spared if name in roll)
         yield f"This goes on with what the run of {began} has left; done by then: {', '.join(done)}"
     for name in (name for name in order if name in spared):
         if spared[name]["rebooted"]:
-            yield f"{name}: it has rebooted since the run of {left[name]['at']}: it is given back once it is well"
+            yield f"{name}: it has rebooted since the run of {roll[name]['at']}: it is given back once it is well"
         else:
             yield from (f"{name}: {sentence}" for sentence in _sentences(cluster, name, pods.get(name)))
 

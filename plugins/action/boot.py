@@ -10,7 +10,7 @@ from ansible.plugins.action import ActionBase
 from ansible_collections.kubeinstall.cluster.plugins.plugin_utils import hold
 from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.hostcall import call
 
-OPERATIONS = {"spared": "foresee", "settled": "settle"}
+OPERATIONS = {"spared": "foresee", "held": "", "settled": "settle"}
 DICTS: dict[str, Any] = {"type": "list", "elements": "dict", "default": []}
 
 
@@ -34,10 +34,11 @@ class ActionModule(ActionBase):
             required_if=[("state", "settled", ("before",))],
         )
         state = arguments.pop("state")
-        if state == "settled":
-            if self._task.check_mode:
-                return result | {"since": None, "changed": False}
+        if state == "held":
             hold.take_again(self, variables)
+            return result | {"changed": False}
+        if state == "settled" and self._task.check_mode:
+            return result | {"since": None, "changed": False}
         spec = arguments | {"operation": OPERATIONS[state], "seconds": arguments["timeout"]}
         answer = call(self, variables, "boot", spec)
         if state == "spared" and answer["machine_id"] and answer["machine_id"] == _machine_id():

@@ -13,11 +13,11 @@ options:
     description:
       - C(spared) fails where etcd would have no quorum without this host, or no other API server answers; and on the machine
         that the run itself is on.
-      - C(settled) waits until every component answers, and fails on a host that has not rebooted. The run takes its hold on the
-        cluster on this host again.
+      - C(held) takes the run's hold on the cluster on this host again, which it has lost with its reboot.
+      - C(settled) waits until every component answers, and fails on a host that has not rebooted.
     type: str
     required: true
-    choices: [spared, settled]
+    choices: [spared, held, settled]
   services:
     description: "What others have to do meanwhile: C(ready) and C(spare), as M(kubeinstall.cluster.component) has them."
     type: list

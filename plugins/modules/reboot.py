@@ -14,7 +14,7 @@ author: The kubeinstall developers
 options:
   state:
     description:
-      - C(asked) tells whom an earlier run has left, and does not fail where no API server answers.
+      - C(asked) tells of a run that was cut short, and does not fail where no API server answers.
       - C(foreseen) fails where a disruption budget would not let a pod of the node go; a dry run on the server.
       - C(begun) remembers who is to be rebooted.
       - C(emptied) cordons the node and drains it. Pods that nobody makes anew stay, and so do all where no other node takes
@@ -43,7 +43,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 answered: {description: Whether an API server told., type: bool, returned: when asked}
-left: {description: "Hosts that an earlier run has left: boot, at.", type: dict, returned: when asked and answered}
+roll: {description: "The hosts of a run that was cut short: boot, at, done.", type: dict, returned: when asked and answered}
 pods: {description: "Pods that are evicted, NAMESPACE/NAME.", type: list, elements: str, returned: when foreseen}
 staying: {description: Pods that start again with the node., type: list, elements: str, returned: when foreseen}
 silent: {description: Whether nothing is heard of its kubelet., type: bool, returned: when foreseen}

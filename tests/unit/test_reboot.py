@@ -56,14 +56,14 @@ def told(
     cluster: Cluster,
     pods: dict[str, dict[str, Any]],
     names: tuple[str, ...] = (),
-    left: dict[str, Any] | None = None,
+    roll: dict[str, dict[str, Any]] | None = None,
     rebooted: tuple[str, ...] = (),
 ) -> list[str]:
     """The sentences on a check run that asked these hosts, and was told that of their pods."""
     order = in_order(cluster, names)
-    asked = {"results": [{"answered": False}, {"answered": True, "left": left or {}}]}
+    asked = {"results": [{"answered": False}, {"answered": True, "roll": roll or {}}]}
     events = [Event("ok", 0.0, task=ASKED, host="control-1", result=asked)]
-    for name in left or order:
+    for name in (one for one in order if not (roll or {}).get(one, {}).get("done")):
         events.append(Event("ok", 0.0, task=SPARED, host=name, result={"rebooted": name in rebooted}))
     events += [Event("ok", 0.0, task=EMPTIED, host=name, result=found) for name, found in pods.items()]
     return list(foreseen(cluster, names, RunResult("ok", {}, (), tuple(events), 1.0, Path())))
@@ -95,9 +95,11 @@ def test_what_a_cluster_of_one_host_is_without(tmp_path: Path) -> None:
 
 def test_a_run_goes_on_with_what_the_one_before_has_left(cluster: Cluster) -> None:
     at = {"boot": "x", "at": "2026-01-02 03:04:05 UTC"}
-    found = told(cluster, {"etcd-1": PODS}, left={"control-2": at, "etcd-1": at}, rebooted=("control-2",))
-    assert found == [
-        "This goes on with what the run of 2026-01-02 03:04:05 UTC has left; done by then: node-1, node-2, control-1",
+    left, done = {**at, "done": False}, {**at, "done": True}
+    roll = {"node-1": done, "node-2": done, "control-2": left, "etcd-1": left}
+    assert told(cluster, {"control-1": PODS, "etcd-1": PODS}, roll=roll, rebooted=("control-2",)) == [
+        "This goes on with what the run of 2026-01-02 03:04:05 UTC has left; done by then: node-1, node-2",
+        "control-1: 1 pods are evicted: a/web",
         "control-2: it has rebooted since the run of 2026-01-02 03:04:05 UTC: it is given back once it is well",
         "etcd-1: 1 pods are evicted: a/web",
     ]

@@ -1,12 +1,13 @@
-"""A rolling reboot as this host's API server sees it: what is in its way, who is left; nodes emptied and given back.
+"""A rolling reboot as this host's API server sees it: what is in its way, who is done; nodes emptied and given back.
 
 spec: server, authority, certificate, key (paths on the host), operation, check, seconds, and
-    ask                   {left: {host: {boot, at}}}: whom an earlier run has not come to, or not finished
+    ask                   {roll: {host: {boot, at, done}}}: whom a run that was cut short has begun with
     foresee  name         {pods, staying, silent, alone, cordoned}: what becomes of the node's pods, and of the node
-    begin    boots        {changes}: these are to be rebooted; {host: its boot now}
+    begin    boots        {changes}: these are to be rebooted; {host: the boot that it is to get out of}
     empty    name         {changes}: the node is cordoned, and drained where others take pods
     finish   name, since  {changes}: the node is Ready and takes pods again, unless it was cordoned before; the host is
-                          done. `since` is when its kubelet was started, null for a host that is no node
+                          done, and with the last one all are forgotten. `since` is when its kubelet was started, null
+                          for a host that is no node
 `changes` are sentences; with `check` nothing is touched.
 """
 
@@ -25,8 +26,8 @@ from .errors import HostError
 
 # On a node that was cordoned for its reboot, and by nobody before.
 NOTE = "kubeinstall/cordoned-to-reboot"
-NAMESPACE, LEFT = "kube-system", "kubeinstall-reboot"
-PATH = f"/api/v1/namespaces/{NAMESPACE}/configmaps/{LEFT}"
+NAMESPACE, ROLL = "kube-system", "kubeinstall-reboot"
+PATH = f"/api/v1/namespaces/{NAMESPACE}/configmaps/{ROLL}"
 DNS = "kube-system/coredns"
 PATIENCE = 10
 PAUSE = 0.5
@@ -44,11 +45,15 @@ def main(spec: Dict[str, Any]) -> Dict[str, Any]:
 
 
 def ask(api: API, _spec: Dict[str, Any]) -> Dict[str, Any]:
-    left = {}
+    return {"roll": _roll(api)}
+
+
+def _roll(api: API) -> Dict[str, Any]:
+    found = {}
     for name, text in ((api.get(PATH) or {}).get("data") or {}).items():
         with contextlib.suppress(ValueError):
-            left[name] = json.loads(text)
-    return {"left": left}
+            found[name] = json.loads(text)
+    return found
 
 
 def foresee(api: API, spec: Dict[str, Any]) -> Dict[str, Any]:
@@ -64,14 +69,17 @@ def foresee(api: API, spec: Dict[str, Any]) -> Dict[str, Any]:
 
 def begin(api: API, spec: Dict[str, Any]) -> Dict[str, Any]:
     at = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime())
-    data = {name: json.dumps({"boot": boot, "at": at}) for name, boot in spec["boots"].items()}
-    if not spec["check"]:
+    # Those that an earlier run has begun with stay that one's.
+    begun = {(name, one["boot"]) for name, one in _roll(api).items() if not one["done"]}
+    new = {name: boot for name, boot in spec["boots"].items() if (name, boot) not in begun}
+    data = {name: json.dumps({"boot": boot, "at": at, "done": False}) for name, boot in new.items()}
+    if data and not spec["check"]:
         try:
             api.request("PATCH", PATH, {"data": data}, MERGE)
         except RefusedError as refusal:
             if refusal.status != 404:
                 raise
-            body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": LEFT}, "data": data}
+            body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": ROLL}, "data": data}
             api.request("POST", PATH.rpartition("/")[0], body)
     return {"changes": []}
 
@@ -107,9 +115,17 @@ def finish(api: API, spec: Dict[str, Any]) -> Dict[str, Any]:
                 api.request("PATCH", _path(name), patch, MERGE)
         if not spec["check"]:
             _wait_for_dns(api, spec["seconds"])
-    if not spec["check"] and name in ask(api, spec)["left"]:
-        api.request("PATCH", PATH, {"data": {name: None}}, MERGE)
+    if not spec["check"]:
+        _done(api, name)
     return {"changes": changes}
+
+
+def _done(api: API, name: str) -> None:
+    roll = _roll(api)
+    if name in roll:
+        last = all(one["done"] for other, one in roll.items() if other != name)
+        data = dict.fromkeys(roll) if last else {name: json.dumps({**roll[name], "done": True})}
+        api.request("PATCH", PATH, {"data": data}, MERGE)
 
 
 def _wait_until_ready(api: API, spec: Dict[str, Any]) -> None:

@@ -133,18 +133,30 @@ def test_a_node_is_given_back_by_its_kubelets_own_word_since_its_reboot(
     assert run(api_access, "finish", node, since=BEFORE + 60.5)["changes"] == [f"uncordon {node}"]
 
 
-def test_who_is_left_is_remembered_until_done(api_access: Document, node: str) -> None:
+def test_who_is_done_is_remembered_until_all_are(api_access: Document, node: str) -> None:
+    def roll() -> dict[str, Any]:
+        found: dict[str, Any] = run(api_access, "ask")["roll"]
+        assert all(one["at"] for one in found.values())
+        return {name: (one["boot"], one["done"]) for name, one in found.items()}
+
     run(api_access, "begin", boots={node: "one", "member": "two"}, check=True)
-    assert run(api_access, "ask")["left"] == {}
+    assert roll() == {}
     run(api_access, "begin", boots={node: "one", "member": "two"})
-    left = run(api_access, "ask")["left"]
-    assert {name: one["boot"] for name, one in left.items()} == {node: "one", "member": "two"}
+    assert roll() == {node: ("one", False), "member": ("two", False)}
+    before = run(api_access, "ask")["roll"]["member"]
     run(api_access, "finish", node)
+    assert roll() == {node: ("one", True), "member": ("two", False)}
+    # The next run goes on, with one more, and is asked for one again that is done.
+    run(api_access, "begin", boots={"member": "two", "more": "three", node: "four"})
+    assert roll() == {node: ("four", False), "member": ("two", False), "more": ("three", False)}
+    assert run(api_access, "ask")["roll"]["member"] == before
     # No node: nothing is asked of it.
     assert run(api_access, "finish", "member", check=True, since=None)["changes"] == []
-    assert list(run(api_access, "ask")["left"]) == ["member"]
-    run(api_access, "finish", "member", since=None)
-    assert run(api_access, "ask")["left"] == {}
+    for name in ("member", node):
+        run(api_access, "finish", name, since=None)
+    assert roll() == {node: ("four", True), "member": ("two", True), "more": ("three", False)}
+    run(api_access, "finish", "more", since=None)
+    assert roll() == {}
 
 
 def test_a_host_that_is_no_node_yet(api_access: Document) -> None:
