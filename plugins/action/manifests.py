@@ -19,7 +19,11 @@ from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.documents impo
     text,
 )
 from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.hostcall import call
-from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.spec import SharedFiles, render
+from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.spec import (
+    SharedFiles,
+    ready_timeout,
+    render,
+)
 
 Result = dict[str, Any]
 KINDS = ("src", "content", "file", "object")
@@ -31,7 +35,7 @@ ARGUMENTS: dict[str, Any] = {
     "authority": {"type": "str", "default": f"{PKI}/ca.crt"},
     "certificate": {"type": "str", "default": f"{PKI}/admin.crt"},
     "key": {"type": "str", "default": f"{PKI}/admin.key", "no_log": False},
-    "timeout": {"type": "int", "default": 120},
+    "timeout": {"type": "int"},
     "nodes": {"type": "dict", "default": {}},
     "wait_for": {
         "type": "dict",
@@ -74,7 +78,7 @@ class ActionModule(ActionBase):
             spec
             | {
                 "check": self._task.check_mode,
-                "patience": args["timeout"],
+                "patience": args["timeout"] or ready_timeout(self, variables),
                 "objects": self._objects(variables, args["manifests"]),
                 "wait_for": {"nodes": [], "deployments": []} | plain(args["wait_for"]),
                 "nodes": {name: _node(wanted) for name, wanted in args["nodes"].items()},

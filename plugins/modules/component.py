@@ -109,7 +109,7 @@ options:
       certificate: {description: Client certificate., type: str}
       key: {description: Client key., type: str}
       status: {description: HTTP status that counts as ready., type: int, default: 200}
-      timeout: {description: Seconds to wait., type: int, default: 120}
+      timeout: {description: "Seconds to wait; by default the variable C(kubeinstall_ready_timeout), else 120.", type: int}
   spare:
     description:
       - What has to be so before a unit that does its work is restarted; otherwise the task fails and nothing was touched.

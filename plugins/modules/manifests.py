@@ -22,7 +22,7 @@ options:
   authority: {description: Certificate of its authority on the host., type: str, default: /etc/kubernetes/pki/ca.crt}
   certificate: {description: Client certificate on the host., type: str, default: /etc/kubernetes/pki/admin.crt}
   key: {description: Its key on the host., type: str, default: /etc/kubernetes/pki/admin.key}
-  timeout: {description: Seconds to wait for the API server to answer and for nodes to be registered., type: int, default: 120}
+  timeout: {description: "Seconds to wait for each thing; by default the variable C(kubeinstall_ready_timeout), else 120.", type: int}
   manifests:
     description: "What to apply; exactly one of O(manifests[].src), O(manifests[].content), O(manifests[].file) and O(manifests[].object)."
     type: list

@@ -95,7 +95,7 @@ ARGUMENTS: dict[str, Any] = {
             "certificate": STRING,
             "key": {"type": "str", "no_log": False},
             "status": {"type": "int", "default": 200},
-            "timeout": {"type": "int", "default": 120},
+            "timeout": {"type": "int"},
         },
     },
     "spare": {

@@ -15,6 +15,7 @@ from ansible.template import trust_as_template
 from kubeinstall.components import Store
 from kubeinstall.pki import PKI, CertificateRequest
 
+READY_TIMEOUT = 120
 PLACEHOLDER = "(made by the first run)\n"
 UNITS = "/etc/systemd/system"
 
@@ -77,9 +78,17 @@ def build(
         "files": _files(action, task_vars, args, unit, shared),
         "images": [{"reference": item["reference"]} for item in args["images"]],
         "unit": unit,
-        "ready": {key: value for key, value in (args["ready"] or {}).items() if value is not None},
+        "ready": {
+            "timeout": ready_timeout(action, task_vars),
+            **{key: value for key, value in (args["ready"] or {}).items() if value is not None},
+        },
         "spare": {key: value for key, value in (args["spare"] or {}).items() if value},
     }
+
+
+def ready_timeout(action: ActionBase, task_vars: Mapping[str, Any]) -> int:
+    """Seconds that what was started gets, where the task does not say: on slow hosts the user gives it more."""
+    return int(action._templar.template(task_vars.get("kubeinstall_ready_timeout")) or READY_TIMEOUT)
 
 
 def _binaries(groups: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -188,5 +197,6 @@ __all__ = [
     "certificate_request",
     "digest_of",
     "kubeconfig",
+    "ready_timeout",
     "render",
 ]

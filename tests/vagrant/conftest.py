@@ -31,9 +31,10 @@ def seen() -> Seen:
 
 
 @pytest.fixture(scope="session")
-def cluster() -> Iterator[Machines]:
+def cluster(request: pytest.FixtureRequest) -> Iterator[Machines]:
     """One control plane and one node."""
-    with pytest.MonkeyPatch.context() as patch, machines_of_vagrant(SEEN, patch) as machines:
+    keep = request.config.getoption("--keep-lab")
+    with pytest.MonkeyPatch.context() as patch, machines_of_vagrant(SEEN, patch, keep=keep) as machines:
         yield machines
 
 

@@ -8,7 +8,7 @@ import shlex
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -25,6 +25,7 @@ from tools.vagrant.programs import cache_folder, libvirt, require, vagrant, virs
 __all__ = ["CHANGED", "Machines", "Seen", "as_it_was", "machines_of_vagrant"]
 
 NAME = "test-vagrant"
+POOL = "default"
 # A line in what a run prints.
 CHANGED = re.compile(r"^\d\d:\d\d:\d\d +changed ", re.MULTILINE)
 
@@ -108,8 +109,11 @@ class Machines(Cluster):
 
 
 @contextmanager
-def machines_of_vagrant(seen: Seen, patch: pytest.MonkeyPatch) -> Iterator[Machines]:
-    """What `vagrant up` alone makes of one control plane and one node; away at the end, also after a failure."""
+def machines_of_vagrant(seen: Seen, patch: pytest.MonkeyPatch, *, keep: bool) -> Iterator[Machines]:
+    """What `vagrant up` alone makes of one control plane and one node; away at the end, also after a failure.
+
+    With `keep` they are taken up as they are, and left.
+    """
     require(print)
     for name, value in {
         # A Vagrant of the tests' own, which knows nothing of yours.
@@ -121,39 +125,34 @@ def machines_of_vagrant(seen: Seen, patch: pytest.MonkeyPatch) -> Iterator[Machi
         "KUBEINSTALL_NETWORK": "192.168.57",
     }.items():
         patch.setenv(name, value)
-    with libvirt(print), as_it_was():
+    with libvirt(print), nullcontext() if keep else as_it_was():
         if "KUBEINSTALL_BOX" not in os.environ:
             with seen.timed("finding or making a box"):
                 patch.setenv("KUBEINSTALL_BOX", box.choose(print))
         try:
-            vagrant("destroy", "--force")
+            if not keep:
+                vagrant("destroy", "--force")
             with seen.timed("vagrant up, the cluster included"):
                 assert vagrant("up").returncode == 0, "vagrant up failed; what it said is above"
             yield Machines(ROOT / "inventory" / NAME)
         finally:
-            vagrant("destroy", "--force")
+            if not keep:
+                vagrant("destroy", "--force")
 
 
 @contextmanager
 def as_it_was() -> Iterator[None]:
-    """Remove from libvirt what came into it meanwhile: the box's disk, its pool, networks."""
-    before = {kind: _names(kind) for kind in ("net", "pool")}
-    volumes = {pool: _volumes(pool) for pool in before["pool"]}
+    """Take away from libvirt what Vagrant leaves there: disks of boxes, and the pool for them if there was none."""
+    pools, disks = virsh("pool-list", "--all", "--name").stdout.split(), _disks()
     try:
         yield
     finally:
-        for pool in _names("pool"):
-            for volume in _volumes(pool) - volumes.get(pool, set()):
-                virsh("vol-delete", "--pool", pool, volume)
-        for kind, names in before.items():
-            for name in _names(kind) - names:
-                virsh(f"{kind}-destroy", name)
-                virsh(f"{kind}-undefine", name)
+        for disk in _disks() - disks:
+            virsh("vol-delete", "--pool", POOL, disk)
+        if POOL not in pools:
+            virsh("pool-destroy", POOL)
+            virsh("pool-undefine", POOL)
 
 
-def _names(kind: str) -> set[str]:
-    return set(virsh(f"{kind}-list", "--all", "--name").stdout.split())
-
-
-def _volumes(pool: str) -> set[str]:
-    return set(re.findall(r"^ (\S+) +/", virsh("vol-list", pool).stdout, re.MULTILINE))
+def _disks() -> set[str]:
+    return set(re.findall(r"^ (\S+_vagrant_box_image_\S+) +/", virsh("vol-list", POOL).stdout, re.MULTILINE))

@@ -28,7 +28,7 @@ def test_it_does_its_work(cluster: Machines, seen: Seen) -> None:
         seen.printed["kubeinstall verify, before the reboot"] = cluster.command("verify", "-i", cluster.inventory)
 
 
-def test_nothing_is_set_but_how_machines_are_reached(cluster: Machines) -> None:
+def test_the_defaults_of_the_roles_hold(cluster: Machines) -> None:
     assert not (cluster.inventory / "group_vars").exists()
     for name in cluster.addresses:
         assert cluster.sh(name, "stat -f -c %T /sys/fs/cgroup").strip() == "cgroup2fs"

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+from importlib import resources
 from pathlib import Path
 
 from filelock import FileLock
@@ -38,7 +39,7 @@ _PARTITION_BEGIN = 1 << 20
 
 def make(say: Say) -> Path:
     """The box, found in the cache or made there: two minutes, and 1 GiB. Raises KubeinstallError where it cannot be."""
-    recipe = "\0".join((_FOLDER / name).read_text() for name in _RECIPE)
+    recipe = "\0".join([*((_FOLDER / name).read_text() for name in _RECIPE), *_packages()])
     box = cache_folder() / f"debian-12-{hashlib.sha256(recipe.encode()).hexdigest()[:12]}.box"
     with FileLock(f"{box}.lock"):
         if not box.exists():
@@ -71,8 +72,7 @@ def _make(box: Path, say: Say) -> None:
             'chroot "$1" sh /opt/box-setup',
             'rm "$1/opt/box-setup"',
         ]
-        packages = (_FOLDER / "box-packages").read_text().split()
-        root_tree(packages, work / "tree.tar", say, architecture="amd64", hooks=hooks)
+        root_tree(_packages(), work / "tree.tar", say, architecture="amd64", hooks=hooks)
         disk = work / "disk"
         with disk.open("wb") as empty:
             empty.truncate(_DISK_GIGABYTES << 30)
@@ -85,6 +85,12 @@ def _make(box: Path, say: Say) -> None:
         with atomic(box) as out, tarfile.open(fileobj=out, mode="w") as archive:
             for name in ("metadata.json", "box.img"):
                 archive.add(work / name, name)
+
+
+def _packages() -> list[str]:
+    """What a lab host has, and what a machine needs beyond that."""
+    lab = resources.files("kubeinstall.lab") / "host" / "packages"
+    return [*lab.read_text().split(), *(_FOLDER / "box-packages").read_text().split()]
 
 
 def _make_bootable(disk: Path, boot: bytes, core: bytes) -> None:

@@ -16,6 +16,10 @@ module Kubeinstall
     true # there is no libvirt, or it is elsewhere
   end
 
+  def self.emulated?(machine)
+    machine.provider_name == :libvirt && machine.provider_config.driver == "qemu"
+  end
+
   class InstallError < Vagrant::Errors::VagrantError
     error_message("The machines are up, but the cluster was not installed: what it said is above. Mend that and repeat `vagrant up`.")
   end
@@ -31,7 +35,7 @@ module Kubeinstall
     def learn(machine)
       name = machine.name.to_s
       address = @control_planes.merge(@nodes).fetch(name)
-      put("hosts.yml", hosts)
+      put("hosts.yml", hosts(emulated: Kubeinstall.emulated?(machine)))
       put(own(name), "# Written by Vagrant.\n#{YAML.dump(way(machine, address)).delete_prefix("---\n")}")
       key = run(machine, "cat /etc/ssh/ssh_host_ed25519_key.pub").split.first(2).join(" ")
       put(known_hosts, (others(name) << "#{name},#{address} #{key}\n").sort.join)
@@ -43,7 +47,7 @@ module Kubeinstall
       FileUtils.rm_f(path(own(name)))
       put(known_hosts, others(name).join)
       FileUtils.rm_rf([path(".kubeinstall"), path("hosts.yml")]) if Dir.glob(path("host_vars/*/vagrant.yml")).empty?
-      [path("host_vars/#{name}"), path("host_vars"), @folder].each { |empty| Dir.rmdir(empty) if Dir.empty?(empty) }
+      [path("host_vars/#{name}"), path("host_vars"), @folder].each { |empty| Dir.rmdir(empty) if Dir.exist?(empty) && Dir.empty?(empty) }
     end
 
     private
@@ -88,7 +92,7 @@ module Kubeinstall
       stub ? found.merge("kubelet_resolv_conf" => "/run/systemd/resolve/resolv.conf") : found
     end
 
-    def hosts
+    def hosts(emulated:)
       lines = <<~YAML
         # Written by `vagrant up`, and written again by the next one. `vagrant destroy` removes it.
         # Your own variables go into group_vars/all.yml: files that Vagrant did not write stay.
@@ -98,8 +102,9 @@ module Kubeinstall
             ansible_ssh_common_args: >-
               -o 'UserKnownHostsFile="{{ inventory_dir }}/#{known_hosts}"'
               -o StrictHostKeyChecking=yes -o IdentitiesOnly=yes -o IdentityAgent=none
-          children:
       YAML
+      lines << "    # The machines are emulated.\n    cluster_ready_timeout: 600\n" if emulated
+      lines << "  children:\n"
       groups = { "control_plane" => @control_planes, "etcd" => @control_planes, "node" => @nodes }
       groups.each do |group, members|
         lines << "    #{group}:\n      hosts:#{" {}" if members.empty?}\n"
@@ -119,7 +124,7 @@ module Kubeinstall
 
     # Called before the machine is made.
     def configure(_root)
-      return unless @machine.provider_name == :libvirt && @machine.provider_config.driver == "qemu"
+      return unless Kubeinstall.emulated?(@machine)
 
       @machine.ui.warn("KVM is not used: this machine is emulated, which is some ten times slower")
     end
