@@ -38,7 +38,7 @@ class ActionModule(ActionBase):
             hold.take_again(self, variables)
             return result | {"changed": False}
         if state == "settled" and self._task.check_mode:
-            return result | {"since": None, "changed": False}
+            return result | {"booted": 0, "since": None, "changed": False}
         spec = arguments | {"operation": OPERATIONS[state], "seconds": arguments["timeout"]}
         answer = call(self, variables, "boot", spec)
         if state == "spared" and answer["machine_id"] and answer["machine_id"] == _machine_id():

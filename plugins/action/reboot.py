@@ -25,13 +25,14 @@ class ActionModule(ActionBase):
                 "state": {"type": "str", "choices": ["asked", *OPERATIONS], "required": True},
                 "name": {"type": "str"},
                 "boots": {"type": "dict", "default": {}},
+                "booted": {"type": "float", "default": 0},
                 "since": {"type": "float"},
                 "timeout": {"type": "int", "default": 300},
             },
             required_if=[("state", state, ("name",)) for state in ("foreseen", "emptied", "finished")],
         )
         spec = API_OF_THE_HOST | {"check": self._task.check_mode, "seconds": arguments["timeout"]}
-        spec |= {key: arguments[key] for key in ("name", "boots", "since")}
+        spec |= {key: arguments[key] for key in ("name", "boots", "booted", "since")}
         if arguments["state"] == "asked":
             return result | self._ask(variables, spec)
         answer = call(self, variables, "reboot", spec | {"operation": OPERATIONS[arguments["state"]]})

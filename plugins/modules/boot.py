@@ -46,5 +46,6 @@ EXAMPLES = r"""
 RETURN = r"""
 before: {description: "The boot that it is to get out of: the one before, or this one.", type: str, returned: when spared}
 rebooted: {description: Whether it is out of it., type: bool, returned: when spared}
+booted: {description: "When the host was started, in seconds since the epoch.", type: float, returned: when settled}
 since: {description: "When kubelet was started, in seconds since the epoch.", type: float, returned: when settled}
 """

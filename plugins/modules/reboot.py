@@ -26,6 +26,7 @@ options:
     choices: [asked, foreseen, begun, emptied, finished]
   name: {description: Name of the host. Needed to foresee, to empty and to finish., type: str}
   boots: {description: "The boot that each host is to get out of, by its name, where C(begun).", type: dict, default: {}}
+  booted: {description: "When the host was started, in seconds since the epoch, where C(finished).", type: float, default: 0}
   since: {description: "When the host's kubelet was started, in seconds since the epoch; not given for a host that is no node.", type: float}
   timeout: {description: "Seconds in which the pods have to be gone, or the node has to be Ready.", type: int, default: 300}
 attributes:

@@ -3,14 +3,15 @@
 spec: root, operation, and
     foresee  before, services: [{ready, spare}]   {before, rebooted, machine_id}: the boot to get out of, and whether it
              has; HostError where the cluster can't do without this host
-    settle   before, components, kubelet, seconds {since}: it has rebooted, and all its components answer
+    settle   before, components, kubelet, seconds {booted, since}: it has rebooted, and all its components answer
 `before` may be empty to foresee: this boot then. `ready` and `spare` are as the component's own; `components` as
-hostside/verify_host.py has them; `since` is when the unit `kubelet` was started, in seconds since the epoch, null where
-that is null.
+hostside/verify_host.py has them; `booted` and `since` are when the host and its unit `kubelet` were started, in seconds
+since the epoch, the latter null where that is null.
 """
 
 from __future__ import annotations
 
+import os
 import time
 from typing import Any, Dict, List
 
@@ -43,9 +44,13 @@ def foresee(host: Host, spec: Dict[str, Any]) -> Dict[str, Any]:
 def boot(host: Host) -> str:
     """Another one after each boot. A container has its machine's boot id; what begins anew is its first process."""
     machine = (read(host.path("/proc/sys/kernel/random/boot_id")) or "").strip()
+    return f"{machine} {_ticks(host)}"
+
+
+def _ticks(host: Host) -> int:
+    """When the first process was started, in the kernel's ticks since it was itself."""
     # The name in parentheses may hold anything: the fields after it begin behind the last one.
-    fields = (read(host.path("/proc/1/stat")) or "").rpartition(")")[2].split()
-    return f"{machine} {fields[19]}"
+    return int((read(host.path("/proc/1/stat")) or "").rpartition(")")[2].split()[19])
 
 
 def settle(host: Host, spec: Dict[str, Any]) -> Dict[str, Any]:
@@ -59,7 +64,8 @@ def settle(host: Host, spec: Dict[str, Any]) -> Dict[str, Any]:
             )
         time.sleep(PAUSE)
     since = units.started_at(units.show(host, spec["kubelet"])) if spec["kubelet"] else None
-    return {"since": since}
+    up = time.clock_gettime(time.CLOCK_BOOTTIME) - _ticks(host) / os.sysconf("SC_CLK_TCK")
+    return {"booted": time.time() - up, "since": since}
 
 
 def _problems(host: Host, components: List[Dict[str, Any]]) -> List[str]:

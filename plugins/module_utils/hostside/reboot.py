@@ -5,9 +5,10 @@ spec: server, authority, certificate, key (paths on the host), operation, check,
     foresee  name         {pods, staying, silent, alone, cordoned}: what becomes of the node's pods, and of the node
     begin    boots        {changes}: these are to be rebooted; {host: the boot that it is to get out of}
     empty    name         {changes}: the node is cordoned, and drained where others take pods
-    finish   name, since  {changes}: the node is Ready and takes pods again, unless it was cordoned before; the host is
-                          done, and with the last one all are forgotten. `since` is when its kubelet was started, null
-                          for a host that is no node
+    finish   name, booted, since
+                          {changes}: the node is Ready and takes pods again, unless it was cordoned before; the host is
+                          done, and with the last one all are forgotten. `booted` and `since` are when it and its
+                          kubelet were started, the latter null for a host that is no node
 `changes` are sentences; with `check` nothing is touched.
 """
 
@@ -114,7 +115,7 @@ def finish(api: API, spec: Dict[str, Any]) -> Dict[str, Any]:
                 patch = {"metadata": {"annotations": {NOTE: None}}, "spec": {"unschedulable": None}}
                 api.request("PATCH", _path(name), patch, MERGE)
         if not spec["check"]:
-            _wait_for_dns(api, spec["seconds"])
+            _wait_for_dns(api, spec)
     if not spec["check"]:
         _done(api, name)
     return {"changes": changes}
@@ -146,11 +147,34 @@ def _wait_until_ready(api: API, spec: Dict[str, Any]) -> None:
         time.sleep(PAUSE)
 
 
-def _wait_for_dns(api: API, seconds: float) -> None:
+def _wait_for_dns(api: API, spec: Dict[str, Any]) -> None:
     """Its pods may have been on this node, and the next one's turn is only when they are well."""
     namespace, _, name = DNS.partition("/")
-    if api.get(f"/apis/apps/v1/namespaces/{namespace}/deployments/{name}"):
-        rollout.wait(api, {"nodes": [], "deployments": [DNS]}, seconds)
+    deployment = api.get(f"/apis/apps/v1/namespaces/{namespace}/deployments/{name}")
+    if deployment is None:
+        return
+    labels = ",".join(f"{key}={value}" for key, value in deployment["spec"]["selector"]["matchLabels"].items())
+    selected = f"labelSelector={quote(labels)}&fieldSelector={quote('spec.nodeName=' + spec['name'])}"
+    path, deadline = f"/api/v1/namespaces/{namespace}/pods?{selected}", time.monotonic() + spec["seconds"]
+    while waiting := [drain.title(pod) for pod in api.request("GET", path)["items"] if not _runs(pod, spec["booted"])]:
+        if time.monotonic() > deadline:
+            raise HostError(
+                f"after {spec['seconds']:.0f} s the cluster's DNS on {spec['name']} is not ready since its reboot:"
+                f" {', '.join(waiting)} (kubectl -n {namespace} describe pods)"
+            )
+        time.sleep(PAUSE)
+    rollout.wait(api, {"nodes": [], "deployments": [DNS]}, spec["seconds"])
+
+
+def _runs(pod: Document, booted: float) -> bool:
+    """Whether it is ready, by what was started since; for a while the API still has what it was told before."""
+    if pod["metadata"].get("deletionTimestamp") or pod["status"].get("phase") in drain.DONE:
+        return True
+    states = [one.get("state", {}).get("running") for one in pod["status"].get("containerStatuses", [])]
+    started = all(state and _time(state["startedAt"]) >= int(booted) for state in states)
+    return started and any(
+        one["type"] == "Ready" and one["status"] == "True" for one in pod["status"].get("conditions", [])
+    )
 
 
 def _path(name: str) -> str:

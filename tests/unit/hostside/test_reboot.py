@@ -11,6 +11,7 @@ from ansible_collections.kubeinstall.cluster.plugins.module_utils.hostside impor
 from ansible_collections.kubeinstall.cluster.plugins.module_utils.hostside.api import API, MERGE
 from ansible_collections.kubeinstall.cluster.plugins.module_utils.hostside.errors import HostError
 
+from tests.lab import eventually
 from tests.unit.hostside.nodes import budget, pod, report
 
 Document = dict[str, Any]
@@ -31,6 +32,7 @@ def another(api: API) -> Iterator[str]:
 
 def run(access: Document, operation: str, name: str = "", *, check: bool = False, **more: Any) -> Document:
     spec = {**access, "operation": operation, "name": name, "check": check, "seconds": 5, "since": BEFORE, "boots": {}}
+    spec["booted"] = BEFORE
     return dict(reboot.main(spec | more))
 
 
@@ -131,6 +133,36 @@ def test_a_node_is_given_back_by_its_kubelets_own_word_since_its_reboot(
     assert cordoned(api, node)
     report(api, node, "True", "2026-01-01T00:01:00Z")
     assert run(api_access, "finish", node, since=BEFORE + 60.5)["changes"] == [f"uncordon {node}"]
+
+
+def test_the_dns_on_a_node_is_waited_for(api: API, api_access: Document, node: str, another: str) -> None:
+    deployments, pods = "/apis/apps/v1/namespaces/kube-system/deployments", "/api/v1/namespaces/kube-system/pods"
+    labels, container = {"app": "dns"}, {"name": "x", "image": "x"}
+    template = {"metadata": {"labels": labels}, "spec": {"containers": [container]}}
+    spec = {"replicas": 1, "selector": {"matchLabels": labels}, "template": template}
+    counts = dict.fromkeys(("replicas", "updatedReplicas", "readyReplicas", "availableReplicas"), 1)
+
+    def say(ready: str, started: str) -> None:
+        containers = [{"name": "x", "image": "x", "imageID": "", "ready": True, "restartCount": 0}]
+        containers[0]["state"] = {"running": {"startedAt": started}}
+        status = {"conditions": [{"type": "Ready", "status": ready}], "containerStatuses": containers}
+        api.request("PATCH", f"{pods}/dns/status", {"status": status}, MERGE)
+
+    eventually(lambda: api.get("/api/v1/namespaces/kube-system"), 30, "the namespace is there")
+    api.request("POST", deployments, {"metadata": {"name": "coredns"}, "spec": spec})
+    api.request("PATCH", f"{deployments}/coredns/status", {"status": {**counts, "observedGeneration": 1}}, MERGE)
+    try:
+        body = {"metadata": {"name": "dns", "labels": labels}, "spec": {"nodeName": node, "containers": [container]}}
+        api.request("POST", pods, body)
+        # What the API was told before the reboot is no news.
+        for ready, started in (("True", "2025-12-31T23:59:59Z"), ("False", "2026-01-01T00:00:05Z")):
+            say(ready, started)
+            with pytest.raises(HostError, match=rf"the cluster's DNS on {node} is not ready .*: kube-system/dns"):
+                run(api_access, "finish", node, seconds=0)
+        say("True", "2026-01-01T00:00:05Z")
+        run(api_access, "finish", node, seconds=0)
+    finally:
+        api.request("DELETE", f"{deployments}/coredns")
 
 
 def test_who_is_done_is_remembered_until_all_are(api_access: Document, node: str) -> None:
