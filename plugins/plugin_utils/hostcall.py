@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ansible.errors import AnsibleActionFail
+from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
 from ansible.plugins.action import ActionBase
 from ansible_collections.kubeinstall.cluster.plugins.plugin_utils import hold
 from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.connections import interpreter
@@ -80,7 +80,15 @@ def call(action: ActionBase, task_vars: Mapping[str, Any], module: str, spec: Ma
             f"print({BEGIN!r}); print(json.dumps(answer)); print({END!r})",
         )
     )
-    executed = action._low_level_execute_command(f"{python} -I -S -", in_data=script.encode())
+    try:
+        executed = action._low_level_execute_command(f"{python} -I -S -", in_data=script.encode())
+    except AnsibleConnectionFailure as failure:
+        if "Data could not be sent" not in str(failure):
+            raise
+        # Ansible says so of a host that is away, and of a sudo that ends before it has read all: that one says more.
+        executed = action._low_level_execute_command("true")
+        if executed["rc"] == 0:
+            raise
     answer = _answer(str(executed["stdout"]))
     if answer is None:
         raise AnsibleActionFail(_no_answer(python, executed))

@@ -47,11 +47,13 @@ def test_a_host_behind_a_jump_host(cluster: Machines, tmp_path: Path, monkeypatc
     # No connection is left over from before.
     monkeypatch.setenv("ANSIBLE_SSH_CONTROL_PATH_DIR", str(tmp_path / "cp"))
     us = cluster.addresses[node].rpartition(".")[0] + ".1"
-    chain = "add chain ip jump input { type filter hook input priority -10; }"
-    cluster.sh_aside(node, f"nft 'add table ip jump; {chain}; add rule ip jump input ip saddr {us} tcp dport 22 drop'")
+    chain = "add chain ip around input { type filter hook input priority -10; }"
+    cluster.sh_aside(
+        node, f"nft 'add table ip around; {chain}; add rule ip around input ip saddr {us} tcp dport 22 drop'"
+    )
     try:
         assert f"{node}: it cannot be reached" in cluster.apply(code=1)
         said = cluster.command("apply", "-i", behind)
         assert not CHANGED.search(said), said
     finally:
-        cluster.sh_aside(node, "nft delete table ip jump")
+        cluster.sh_aside(node, "nft delete table ip around")

@@ -179,7 +179,7 @@ def features(host: Host) -> dict[str, str]:
         else:
             found[name] = ""
     # Where no folder of modules shows what is built in (a container), the kernel's own symbols do; it is a long list.
-    if not all(found.values()):
+    if not builtin and not all(found.values()):
         try:
             with open(host.path("/proc/kallsyms"), "rb") as handle:
                 symbols = handle.read()

@@ -1,0 +1,67 @@
+"""What is told where a host does not take what is sent to it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure, AnsibleError
+from ansible_collections.kubeinstall.cluster.plugins.plugin_utils import hostcall
+
+BROKEN = AnsibleConnectionFailure("Data could not be sent to remote host '192.0.2.21'.")
+
+
+class Action:
+    """Answers what it is given, in order."""
+
+    def __init__(self, *answers: Any) -> None:
+        self.answers = list(answers)
+        self.asked: list[str] = []
+
+    def _low_level_execute_command(self, command: str, **_: bytes) -> Any:
+        self.asked.append(command)
+        answer = self.answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+def told(monkeypatch: pytest.MonkeyPatch, action: Action) -> AnsibleError:
+    monkeypatch.setattr(hostcall, "interpreter", lambda *_: "/usr/bin/python3")
+    with pytest.raises(AnsibleError) as raised:
+        hostcall.call(action, {}, "probe", {})
+    assert action.answers == []
+    return raised.value
+
+
+@pytest.mark.parametrize(
+    ("second", "sentence"),
+    [
+        (AnsibleError("Missing sudo password"), "Missing sudo password"),
+        ({"rc": 1, "stdout": "", "stderr": "sudo: a password is required"}, "sudo asks for a password: give it with"),
+    ],
+)
+def test_sudo_that_ends_before_it_has_read_all_says_why(
+    monkeypatch: pytest.MonkeyPatch, second: Any, sentence: str
+) -> None:
+    error = told(monkeypatch, Action(BROKEN, second))
+    assert not isinstance(error, AnsibleConnectionFailure)
+    assert sentence in str(error)
+
+
+@pytest.mark.parametrize("second", [BROKEN, {"rc": 0, "stdout": "", "stderr": ""}])
+def test_a_host_that_is_away_is_unreachable(monkeypatch: pytest.MonkeyPatch, second: Any) -> None:
+    assert isinstance(told(monkeypatch, Action(BROKEN, second)), AnsibleConnectionFailure)
+
+
+def test_a_host_that_cannot_be_reached_is_asked_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    action = Action(AnsibleConnectionFailure("Failed to connect to the host via ssh"))
+    assert isinstance(told(monkeypatch, action), AnsibleConnectionFailure)
+    assert len(action.asked) == 1
+
+
+def test_no_answer_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    action = Action({"rc": 127, "stdout": "", "stderr": "python3: not found"})
+    error = told(monkeypatch, action)
+    assert isinstance(error, AnsibleActionFail)
+    assert "no Python at /usr/bin/python3" in str(error)
