@@ -9,28 +9,29 @@ import pytest
 from tests.vagrant.machines import CHANGED, Machines
 
 PASSWORD = "a password with spaces, and 'quotes'"
-OPERATOR = f"""
-id operator >/dev/null 2>&1 || useradd --create-home --shell /bin/bash operator
-install -d -m 0700 -o operator /home/operator/.ssh
-install -m 0600 -o operator /home/vagrant/.ssh/authorized_keys /home/operator/.ssh/
+ONCALL = f"""
+set -e
+id oncall >/dev/null 2>&1 || useradd --create-home --shell /bin/bash oncall
+install -d -m 0700 -o oncall /home/oncall/.ssh
+install -m 0600 -o oncall /home/vagrant/.ssh/authorized_keys /home/oncall/.ssh/
 chpasswd <<'END'
-operator:{PASSWORD}
+oncall:{PASSWORD}
 END
-echo 'operator ALL=(ALL) ALL' >/etc/sudoers.d/operator
+echo 'oncall ALL=(ALL) ALL' >/etc/sudoers.d/oncall
 """
 
 
 def test_a_user_whose_sudo_asks_for_a_password(cluster: Machines, tmp_path: Path) -> None:
     for name in cluster.addresses:
-        cluster.sh(name, OPERATOR)
-    user: dict[str, object] = {"ansible_user": "operator"}
+        cluster.sh(name, ONCALL)
+    user: dict[str, object] = {"ansible_user": "oncall"}
     silent = cluster.variant(tmp_path / "silent", dict.fromkeys(cluster.addresses, user))
     said = cluster.command("apply", "-i", silent, code=1)
-    assert "sudo asks operator for a password (give it with --ask-become-pass or ansible_become_password)" in said
+    assert "sudo asks oncall for a password (give it with --ask-become-pass or ansible_become_password)" in said
     wrong = cluster.variant(
         tmp_path / "wrong", dict.fromkeys(cluster.addresses, user | {"ansible_become_password": "another"})
     )
-    assert "sudo does not take the password of operator" in cluster.command("apply", "-i", wrong, code=1)
+    assert "sudo does not take the password of oncall" in cluster.command("apply", "-i", wrong, code=1)
     right = cluster.variant(
         tmp_path / "right", dict.fromkeys(cluster.addresses, user | {"ansible_become_password": PASSWORD})
     )
