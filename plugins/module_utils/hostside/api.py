@@ -9,7 +9,7 @@ import os
 import ssl
 import time
 import urllib.parse
-from typing import Any, Dict, NamedTuple, Optional, Sequence
+from typing import Any, Callable, Dict, Mapping, NamedTuple, Optional, Sequence
 
 from .errors import HostError
 
@@ -171,3 +171,18 @@ class API:
                 if "/" not in item["name"]
             }
         return self._resources[version].get(kind)
+
+
+def operate(spec: Dict[str, Any], operations: Mapping[str, Operation]) -> Dict[str, Any]:
+    """What one of the operations, {name: function of the API and the spec}, makes of the API that the spec names."""
+    # To be asked again elsewhere costs less than to wait here.
+    patience = 2 if spec["operation"] == "ask" else 10
+    access = {key: spec[key] for key in ("server", "authority", "certificate", "key")}
+    try:
+        with contextlib.closing(API(**access, patience=patience)) as api:
+            return operations[spec["operation"]](api, spec)
+    except RefusedError as refusal:
+        raise HostError(f"the API refuses it: {refusal.message}") from None
+
+
+Operation = Callable[[API, Dict[str, Any]], Dict[str, Any]]

@@ -11,43 +11,23 @@ spec: server, authority, certificate, key (paths on the host), operation, check,
 
 from __future__ import annotations
 
-import contextlib
-import json
 import time
 from typing import Any, Dict, List, Optional
 from urllib.parse import quote
 
-from . import drain
-from .api import API, MERGE, Document, RefusedError
-from .errors import HostError
+from . import drain, notes
+from .api import API, Document, operate
 
-NAMESPACE, MARKS = "kube-system", "kubeinstall-removed"
-PATH = f"/api/v1/namespaces/{NAMESPACE}/configmaps/{MARKS}"
-PATIENCE = 10
+MARKS = "kubeinstall-removed"
 
 
 def main(spec: Dict[str, Any]) -> Dict[str, Any]:
-    # To be asked again elsewhere costs less than to wait here.
-    patience = 2 if spec["operation"] == "ask" else PATIENCE
-    access = {key: spec[key] for key in ("server", "authority", "certificate", "key")}
-    try:
-        with contextlib.closing(API(**access, patience=patience)) as api:
-            return _OPERATIONS[spec["operation"]](api, spec)
-    except RefusedError as refusal:
-        raise HostError(f"the API refuses it: {refusal.message}") from None
+    return operate(spec, _OPERATIONS)
 
 
 def ask(api: API, _spec: Dict[str, Any]) -> Dict[str, Any]:
     nodes = api.request("GET", "/api/v1/nodes")["items"]
-    return {"nodes": {node["metadata"]["name"]: _address(node) for node in nodes}, "marks": marks(api)}
-
-
-def marks(api: API) -> Dict[str, Any]:
-    found = {}
-    for name, text in ((api.get(PATH) or {}).get("data") or {}).items():
-        with contextlib.suppress(ValueError):
-            found[name] = json.loads(text)
-    return found
+    return {"nodes": {node["metadata"]["name"]: _address(node) for node in nodes}, "marks": notes.read(api, MARKS)}
 
 
 def foresee(api: API, spec: Dict[str, Any]) -> Dict[str, Any]:
@@ -85,30 +65,20 @@ def mark(api: API, spec: Dict[str, Any]) -> Dict[str, Any]:
 
 
 def _mark(api: API, wanted: Dict[str, Any], *, check: bool) -> List[str]:
-    there = marks(api)
+    there = notes.read(api, MARKS)
     new = {name: one for name, one in wanted.items() if name not in there}
     if new and not check:
         at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        _write(api, {name: json.dumps({**one, "at": at}, sort_keys=True) for name, one in new.items()})
+        notes.write(api, MARKS, {name: {**one, "at": at} for name, one in new.items()})
     return [f"remember that {one['name']} was removed ({name.partition('.')[0]})" for name, one in new.items()]
 
 
 def welcome(api: API, spec: Dict[str, Any]) -> Dict[str, Any]:
-    there = marks(api)
+    there = notes.read(api, MARKS)
     gone = [name for name in spec["marks"] if name in there]
     if gone and not spec["check"]:
-        api.request("PATCH", PATH, {"data": dict.fromkeys(gone)}, MERGE)
+        notes.remove(api, MARKS, gone)
     return {"changes": [f"forget that {there[name]['name']} was removed" for name in gone]}
-
-
-def _write(api: API, data: Dict[str, str]) -> None:
-    try:
-        api.request("PATCH", PATH, {"data": data}, MERGE)
-    except RefusedError as refusal:
-        if refusal.status != 404:
-            raise
-        body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": MARKS}, "data": data}
-        api.request("POST", PATH.rpartition("/")[0], body)
 
 
 def _known(node: Optional[Document]) -> Dict[str, str]:

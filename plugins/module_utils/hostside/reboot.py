@@ -15,46 +15,27 @@ spec: server, authority, certificate, key (paths on the host), operation, check,
 from __future__ import annotations
 
 import calendar
-import contextlib
-import json
 import time
 from typing import Any, Dict
 from urllib.parse import quote
 
-from . import drain, rollout
-from .api import API, MERGE, Document, RefusedError
+from . import drain, notes, rollout
+from .api import API, MERGE, Document, operate
 from .errors import HostError
 
 # On a node that was cordoned for its reboot, and by nobody before.
 NOTE = "kubeinstall/cordoned-to-reboot"
-NAMESPACE, ROLL = "kube-system", "kubeinstall-reboot"
-PATH = f"/api/v1/namespaces/{NAMESPACE}/configmaps/{ROLL}"
+ROLL = "kubeinstall-reboot"
 DNS = "kube-system/coredns"
-PATIENCE = 10
 PAUSE = 0.5
 
 
 def main(spec: Dict[str, Any]) -> Dict[str, Any]:
-    # To be asked again elsewhere costs less than to wait here.
-    patience = 2 if spec["operation"] == "ask" else PATIENCE
-    access = {key: spec[key] for key in ("server", "authority", "certificate", "key")}
-    try:
-        with contextlib.closing(API(**access, patience=patience)) as api:
-            return _OPERATIONS[spec["operation"]](api, spec)
-    except RefusedError as refusal:
-        raise HostError(f"the API refuses it: {refusal.message}") from None
+    return operate(spec, _OPERATIONS)
 
 
 def ask(api: API, _spec: Dict[str, Any]) -> Dict[str, Any]:
-    return {"roll": _roll(api)}
-
-
-def _roll(api: API) -> Dict[str, Any]:
-    found = {}
-    for name, text in ((api.get(PATH) or {}).get("data") or {}).items():
-        with contextlib.suppress(ValueError):
-            found[name] = json.loads(text)
-    return found
+    return {"roll": notes.read(api, ROLL)}
 
 
 def foresee(api: API, spec: Dict[str, Any]) -> Dict[str, Any]:
@@ -71,17 +52,10 @@ def foresee(api: API, spec: Dict[str, Any]) -> Dict[str, Any]:
 def begin(api: API, spec: Dict[str, Any]) -> Dict[str, Any]:
     at = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime())
     # Those that an earlier run has begun with stay that one's.
-    begun = {(name, one["boot"]) for name, one in _roll(api).items() if not one["done"]}
+    begun = {(name, one["boot"]) for name, one in notes.read(api, ROLL).items() if not one["done"]}
     new = {name: boot for name, boot in spec["boots"].items() if (name, boot) not in begun}
-    data = {name: json.dumps({"boot": boot, "at": at, "done": False}) for name, boot in new.items()}
-    if data and not spec["check"]:
-        try:
-            api.request("PATCH", PATH, {"data": data}, MERGE)
-        except RefusedError as refusal:
-            if refusal.status != 404:
-                raise
-            body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": ROLL}, "data": data}
-            api.request("POST", PATH.rpartition("/")[0], body)
+    if new and not spec["check"]:
+        notes.write(api, ROLL, {name: {"boot": boot, "at": at, "done": False} for name, boot in new.items()})
     return {"changes": []}
 
 
@@ -122,11 +96,11 @@ def finish(api: API, spec: Dict[str, Any]) -> Dict[str, Any]:
 
 
 def _done(api: API, name: str) -> None:
-    roll = _roll(api)
-    if name in roll:
-        last = all(one["done"] for other, one in roll.items() if other != name)
-        data = dict.fromkeys(roll) if last else {name: json.dumps({**roll[name], "done": True})}
-        api.request("PATCH", PATH, {"data": data}, MERGE)
+    roll = notes.read(api, ROLL)
+    if name in roll and all(one["done"] for other, one in roll.items() if other != name):
+        notes.remove(api, ROLL, list(roll))
+    elif name in roll:
+        notes.write(api, ROLL, {name: {**roll[name], "done": True}})
 
 
 def _wait_until_ready(api: API, spec: Dict[str, Any]) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import uuid
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +15,6 @@ from ansible_collections.kubeinstall.cluster.plugins.module_utils.hostside.error
 
 Document = dict[str, Any]
 NOTHING: Document = {"nodes": [], "deployments": []}
-
-
-@pytest.fixture
-def api(api_access: dict[str, Any]) -> Iterator[API]:
-    with closing(API(**api_access, patience=10)) as api:
-        yield api
 
 
 @pytest.fixture

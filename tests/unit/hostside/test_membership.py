@@ -7,7 +7,7 @@ import time
 from typing import Any
 
 import pytest
-from ansible_collections.kubeinstall.cluster.plugins.module_utils.hostside import drain, membership
+from ansible_collections.kubeinstall.cluster.plugins.module_utils.hostside import drain, membership, notes
 from ansible_collections.kubeinstall.cluster.plugins.module_utils.hostside.api import API, RefusedError
 from ansible_collections.kubeinstall.cluster.plugins.module_utils.hostside.errors import HostError
 
@@ -32,7 +32,7 @@ def test_a_node_is_emptied_remembered_and_gone(api: API, api_access: Document, n
     assert found["lost"] == ["default/alone"]
     told = membership.main(spec(api_access, "remove", node, check=True))["changes"]
     assert len(drain.pods(api, node)) == 2
-    assert f"node.{node}" not in membership.marks(api)
+    assert f"node.{node}" not in notes.read(api, membership.MARKS)
     assert membership.main(spec(api_access, "remove", node))["changes"] == told
     assert told == [
         f"drain {node}: 2 pods are evicted",
@@ -41,7 +41,7 @@ def test_a_node_is_emptied_remembered_and_gone(api: API, api_access: Document, n
     ]
     assert drain.pods(api, node) == []
     assert api.get(f"/api/v1/nodes/{node}") is None
-    mark = membership.marks(api)[f"node.{node}"]
+    mark = notes.read(api, membership.MARKS)[f"node.{node}"]
     assert (mark["name"], mark["machine_id"], mark["address"]) == (node, "8f14", "192.0.2.21")
     assert membership.main(spec(api_access, "remove", node))["changes"] == []
     welcome = {**spec(api_access, "welcome", node), "marks": [f"node.{node}"]}
