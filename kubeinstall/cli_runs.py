@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 __all__ = ["play", "provision", "refuse_unknown"]
 
+# Components of one container engine only; the others are needed with either.
+ENGINES = {"containerd": "containerd", "runc": "containerd", "cri-dockerd": "docker"}
 EXIT_CODES = {"ok": 0, "failed": 1, "interrupted": 130}
 
 
@@ -59,6 +61,7 @@ def _missing(cluster: Cluster) -> list[tuple[str, str]]:
         (component, str(host.variables.get(variable, known.default(variable))))
         for variable, (component, _) in known.versions.items()
         for host in cluster.hosts
+        if ENGINES.get(component, host.container_engine) == host.container_engine
     }
     # What is there is hashed before it is delivered: here it would cost half a second of each run.
     return sorted(

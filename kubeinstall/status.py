@@ -23,7 +23,7 @@ __all__ = ["Status", "as_json", "ask", "judge", "services", "show"]
 
 TASK = "Ask the host of its components, a control plane also of the nodes"
 # The services that a host of each group runs, in the order in which they depend on each other.
-_NODE = ("container-engine", "api-balancer", "kubelet", "kube-proxy", "flannel")
+_NODE = ("container-engine", "docker", "cri-dockerd", "api-balancer", "kubelet", "kube-proxy", "flannel")
 _SERVICES: Mapping[str, tuple[str, ...]] = {
     "etcd": ("etcd",),
     "control_plane": ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "api-vip", *_NODE),
@@ -31,6 +31,8 @@ _SERVICES: Mapping[str, tuple[str, ...]] = {
 }
 # Those that run only where hosts reach the API so.
 _OF_BALANCER = {"api-balancer": LOCAL, "api-vip": VIP}
+# Those of one container engine, by its name in the inventory.
+_OF_ENGINE = {"container-engine": "containerd", "docker": "docker", "cri-dockerd": "docker"}
 _COLUMNS = tuple(dict.fromkeys(name for group in ("etcd", "control_plane", "node") for name in _SERVICES[group]))
 
 
@@ -81,7 +83,12 @@ def judge(name: str, hosts: Sequence[Host], result: RunResult, balancer: str = "
 def services(host: Host, balancer: str = "none") -> tuple[str, ...]:
     """The services that this host should run, in a cluster whose hosts reach the API so."""
     wanted = {name for group in host.groups for name in _SERVICES.get(group, ())}
-    return tuple(name for name in _COLUMNS if name in wanted and _OF_BALANCER.get(name, balancer) == balancer)
+    engine = host.container_engine
+    return tuple(
+        name
+        for name in _COLUMNS
+        if name in wanted and _OF_BALANCER.get(name, balancer) == balancer and _OF_ENGINE.get(name, engine) == engine
+    )
 
 
 def _host_problems(

@@ -173,12 +173,28 @@ class _Check:
         missing = [name for name in CONTROLLERS if name not in facts.cgroups.get("controllers", ())]
         if missing:
             self._add(f"its control groups lack {', '.join(missing)}", f"boot with cgroup_enable={missing[0]}")
-        if facts.engines and "container-engine" not in facts.components:
-            what = (
-                f"it has a container engine of its own, {', '.join(facts.engines)}, which ours would take the place of"
-            )
-            self._add(what, "move what runs there to another host and remove its package, or choose another host")
+        if not {"container-engine", "docker"} & set(facts.components):
+            self._engines()
         self._features()
+
+    def _engines(self) -> None:
+        """Of a host that has none of ours yet."""
+        remedy = "move what runs there to another host and remove its package, or choose another host"
+        if self._value("container_engine") != "docker":
+            if self.facts.engines:
+                what = f"it has a container engine of its own, {', '.join(self.facts.engines)}"
+                self._add(f"{what}, which ours would take the place of", remedy)
+            return
+        # A Docker Engine that nobody uses yet is the one that is asked for, and containerd is a part of it.
+        others = [unit for unit in self.facts.engines if unit != "docker.service"]
+        if others and ("docker.service" not in self.facts.engines or others != ["containerd.service"]):
+            self._add(f"it has another container engine, {', '.join(others)}, beside which Docker can't be put", remedy)
+        if self.facts.docker_containers:
+            what = (
+                f"its Docker Engine has {self.facts.docker_containers} containers of somebody's, and would be restarted"
+                " with the settings that Kubernetes asks for"
+            )
+            self._add(what, "move them to another host, or choose another host")
 
     def _features(self) -> None:
         nftables = self._value("kube_proxy_mode") != "iptables"

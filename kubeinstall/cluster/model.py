@@ -45,6 +45,7 @@ class Host(BaseModel):
     name: str
     address: str
     groups: tuple[str, ...]
+    container_engine: str
     labels: Mapping[str, str] = Field(default_factory=dict)
     taints: tuple[Taint, ...] = ()
     variables: Mapping[str, Any] = Field(default_factory=dict)
@@ -124,10 +125,10 @@ class Cluster(BaseModel):
         welcomed = check_membership(inputs, knowledge or Knowledge(), reports, welcome, errors, warnings)
         if problems := errors.problems():
             raise InputError(_headline(problems), problems=problems)
-        return cls._of(inputs, warnings.problems(), welcomed)
+        return cls._of(inputs, known, warnings.problems(), welcomed)
 
     @classmethod
-    def _of(cls, inputs: Inputs, warnings: tuple[Problem, ...], welcomed: Mapping[str, str]) -> Cluster:
+    def _of(cls, inputs: Inputs, known: Known, warnings: tuple[Problem, ...], welcomed: Mapping[str, str]) -> Cluster:
         return cls(
             inventory=inputs.directory,
             name=inputs.cluster("cluster_name"),
@@ -146,6 +147,7 @@ class Cluster(BaseModel):
                     groups=tuple(
                         group for group in (ETCD, CONTROL_PLANE, NODE) if host.name in inputs.groups.get(group, ())
                     ),
+                    container_engine=host.values.get("container_engine", known.default("container_engine")),
                     labels=host.values.get("node_labels", {}),
                     taints=tuple(Taint.model_validate(taint) for taint in taints(host, inputs)),
                     variables=host.values,

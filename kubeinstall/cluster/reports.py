@@ -73,6 +73,7 @@ class Facts(BaseModel):
     digests: Mapping[str, str | None] = Field(default_factory=dict)
     components: tuple[str, ...] = ()
     engines: tuple[str, ...] = ()
+    docker_containers: int = 0
     resolvers: tuple[str, ...] = ()
     selinux_off: tuple[str, ...] = ()
     firewalld: tuple[str, ...] | None = None

@@ -31,7 +31,6 @@ class ActionModule(ActionBase):
                 "kubelet": {"type": "str"},
                 "timeout": {"type": "int", "default": 300},
             },
-            required_if=[("state", "settled", ("before",))],
         )
         state = arguments.pop("state")
         if state == "held":

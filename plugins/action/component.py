@@ -7,7 +7,7 @@ A host where nothing differs costs the first call only.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ansible.errors import AnsibleActionFail
 from ansible.module_utils.parsing.convert_bool import boolean
@@ -28,6 +28,9 @@ from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.turns import t
 
 from kubeinstall.errors import KubeinstallError
 from kubeinstall.pki import PKI
+
+if TYPE_CHECKING:
+    from kubeinstall.components import File
 
 Result = dict[str, Any]
 
@@ -57,11 +60,13 @@ class ActionModule(ActionBase):
         self._formed = self._pki.formed if self._pki else None
         self._shared = SharedFiles(self._pki)
         self._spec = build(self, self._task_vars, self._args, self._shared)
-        found = self._call("compare", etcd_cluster=self._etcd_cluster())
+        found = self._call("compare", etcd_cluster=self._etcd_cluster(), replaces=self._args["replaces"])
         self._refuse_another_cluster(found)
         self._begin_together(found)
         if self._without_data(found):
             return {"changed": False, "changes": [], "joins": True}
+        if self._left_in_place(found):
+            return {"changes": [], "changed": self._made_ready(found), "replaces": found["replaces"]}
         renew = self._certificates_to_renew(found)
         changes = [*found["changes"], *renew.values()]
         restart = self._restart(found, bool(renew))
@@ -109,6 +114,27 @@ class ActionModule(ActionBase):
                 " Bring the data back, or reset the hosts to begin anew."
             )
         return bool(self._args["without_data"] == "leave")
+
+    def _left_in_place(self, found: Result) -> bool:
+        """Whether the host has what this component comes in place of, and is to be left as it is for now."""
+        if found["replaces"] and self._args["replacing"] == "refuse":
+            raise AnsibleActionFail(
+                f"{', '.join(found['replaces'])} is on this host still, and its pods would end with it. Nothing was"
+                " changed. The whole playbook (kubeinstall apply) drains the host's node first."
+            )
+        return bool(found["replaces"]) and bool(self._args["replacing"] == "leave")
+
+    def _made_ready(self, found: Result) -> bool:
+        """Get what can be had before the other one goes, so that nothing is lost where it is not to be had.
+
+        True where packages were installed.
+        """
+        missing = any(change["kind"] == "package" for change in found["changes"])
+        if not self._task.check_mode:
+            self._fetch(found)
+            if missing:
+                self._call("request", renew=[])
+        return missing
 
     def _certificates_to_renew(self, found: Result) -> dict[str, Result]:
         """{name: why, as a difference} of the certificates that don't do."""
@@ -172,10 +198,11 @@ class ActionModule(ActionBase):
         said = self._args["at_once"] or self._templar.template(self._task_vars.get("kubeinstall_restarts_at_once"))
         return max(1, int(said or 1))
 
-    def _deliver_binaries(self, found: Result) -> dict[str, str]:
+    def _fetch(self, found: Result) -> list[File]:
+        """The programs that the host lacks, in the cache."""
         needs = found["needs"]["binaries"]
         if not needs:
-            return {}
+            return []
         # Imported where needed: they cost a run with nothing to deliver more than its round trips.
         from kubeinstall.components import Catalogue, fetch
 
@@ -183,7 +210,12 @@ class ActionModule(ActionBase):
         versions = {catalogue.component_of(item["name"]): item["version"] for item in needs}
         # In the cache or not: fetching verifies each file before it leaves the controller.
         names = [item["name"] for item in needs]
-        files = fetch(names, versions=versions, architecture=found["architecture"])
+        return fetch(names, versions=versions, architecture=found["architecture"])
+
+    def _deliver_binaries(self, found: Result) -> dict[str, str]:
+        files = self._fetch(found)
+        if not files:
+            return {}
         self._spec = build(self, self._task_vars, self._args, self._shared)
         return deliver(self, self._task_vars, [(file.path, file.sha256) for file in files])
 

@@ -22,6 +22,7 @@ class ActionModule(ActionBase):
             argument_spec={
                 "components": {"type": "list", "elements": "dict", "required": True, "options": component},
                 "alone": {"type": "bool", "default": False},
+                "unfinished": {"type": "bool", "default": False},
             }
         )
         spec = {"check": self._task.check_mode, **arguments}

@@ -135,6 +135,19 @@ options:
     type: str
     choices: [refuse, leave, join]
     default: refuse
+  replaces:
+    description: Components in whose place this one comes, by the names of their records.
+    type: list
+    elements: str
+    default: []
+  replacing:
+    description:
+      - What to do on a host that has one of O(replaces) still, whose pods would end with it.
+      - C(refuse) fails. C(leave) gets what this one needs, touches nothing else, and returns RV(replaces). C(proceed) goes on, for it was taken away before; its
+        record is there until the change is complete.
+    type: str
+    choices: [refuse, leave, proceed]
+    default: refuse
   pki_directory: {description: "Where the authorities are, on the controller; by default the variable C(kubeinstall_pki_directory).", type: str}
 attributes:
   check_mode: {description: Exact., support: full}
@@ -154,4 +167,5 @@ EXAMPLES = r"""
 RETURN = r"""
 changes: {description: One sentence for each difference., type: list, returned: always}
 joins: {description: True where a host without data was left as it is., type: bool, returned: when it was}
+replaces: {description: What is on the host still and was left as it is., type: list, elements: str, returned: when it was}
 """

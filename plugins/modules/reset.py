@@ -20,7 +20,16 @@ options:
       name: {description: The component's name in its record., type: str, required: true}
       remove: {description: "Folders and files with what it made while it ran, its data.", type: list, elements: str, default: []}
       remove_links: {description: Network links that it made., type: list, elements: str, default: []}
-  alone: {description: "Only these go; the others of ours stay, and so do pods and the network.", type: bool, default: false}
+  alone:
+    description:
+      - Only these go; the others of ours stay, and so does the network.
+      - A container engine goes with the pods that run on it, and kubelet is stopped.
+    type: bool
+    default: false
+  unfinished:
+    description: With O(alone), the records stay until this is called without it, for others are to come in their place.
+    type: bool
+    default: false
 attributes:
   check_mode: {description: Tells what it would remove., support: full}
   diff_mode: {description: Lists what is removed., support: full}

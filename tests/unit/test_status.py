@@ -16,8 +16,8 @@ from kubeinstall.cluster import Host
 from kubeinstall.events import Event, Failure, HostStats, RunResult
 
 HOSTS = (
-    Host(name="cp1", address="192.0.2.1", groups=("etcd", "control_plane")),
-    Host(name="n1", address="192.0.2.2", groups=("node",)),
+    Host(name="cp1", address="192.0.2.1", groups=("etcd", "control_plane"), container_engine="containerd"),
+    Host(name="n1", address="192.0.2.2", groups=("node",), container_engine="containerd"),
 )
 UNITS = {"container-engine": "containerd", "flannel": "flanneld"}
 
@@ -58,6 +58,8 @@ def test_a_healthy_cluster() -> None:
 
 def test_a_control_plane_runs_what_a_node_runs_and_more() -> None:
     assert status.services(HOSTS[1]) == ("container-engine", "kubelet", "kube-proxy", "flannel")
+    docker = HOSTS[1].model_copy(update={"container_engine": "docker"})
+    assert status.services(docker) == ("docker", "cri-dockerd", "kubelet", "kube-proxy", "flannel")
     assert set(status.services(HOSTS[0])) > {"etcd", "kube-apiserver", *status.services(HOSTS[1])}
 
 

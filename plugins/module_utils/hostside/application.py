@@ -30,7 +30,7 @@ def _prepare(host: Host, spec: dict[str, Any]) -> Record:
     record = Record(host, spec["name"])
     missing = system.missing_packages(host, spec["packages"])
     if missing:
-        system.install_packages(host, missing)
+        system.install_packages(host, missing, spec["unit"])
         if spec["unit"]:
             system.disable_services(host, missing)
     if spec["user"] and system.make_user(host, spec["user"]):

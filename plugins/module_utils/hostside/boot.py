@@ -4,9 +4,9 @@ spec: root, operation, and
     foresee  before, services: [{ready, spare}]   {before, rebooted, machine_id}: the boot to get out of, and whether it
              has; HostError where the cluster can't do without this host
     settle   before, components, kubelet, seconds {booted, since}: it has rebooted, and all its components answer
-`before` may be empty to foresee: this boot then. `ready` and `spare` are as the component's own; `components` as
-hostside/verify_host.py has them; `booted` and `since` are when the host and its unit `kubelet` were started, in seconds
-since the epoch, the latter null where that is null.
+`before` may be empty: to foresee, this boot then; to settle, whether or not it has rebooted. `ready` and `spare` are as
+the component's own; `components` as hostside/verify_host.py has them; `booted` and `since` are when the host and its
+unit `kubelet` were started, in seconds since the epoch, the latter null where that is null.
 """
 
 from __future__ import annotations
@@ -54,14 +54,12 @@ def _ticks(host: Host) -> int:
 
 
 def settle(host: Host, spec: Dict[str, Any]) -> Dict[str, Any]:
-    if boot(host) == spec["before"]:
+    if spec["before"] and boot(host) == spec["before"]:
         raise HostError("it answers, and has not rebooted: it goes on as before")
     deadline = time.monotonic() + spec["seconds"]
     while problems := _problems(host, spec["components"]):
         if time.monotonic() > deadline:
-            raise HostError(
-                f"{spec['seconds']:.0f} s after its reboot this host does not do its work: {'; '.join(problems)}"
-            )
+            raise HostError(f"after {spec['seconds']:.0f} s this host does not do its work: {'; '.join(problems)}")
         time.sleep(PAUSE)
     since = units.started_at(units.show(host, spec["kubelet"])) if spec["kubelet"] else None
     up = time.clock_gettime(time.CLOCK_BOOTTIME) - _ticks(host) / os.sysconf("SC_CLK_TCK")

@@ -16,7 +16,8 @@ def compare(host: Host, spec: dict[str, Any]) -> dict[str, Any]:
     """Everything that differs from the spec. Nothing is touched.
 
     Returns {architecture, changes: [difference], certificates: {name: what is there}, needs: {binaries, images},
-    unit: {living, enabled, why, reload}, bootstraps: [data that does not exist yet], worked: was its unit ever ready}.
+    unit: {living, enabled, why, reload}, bootstraps: [data that does not exist yet], worked: was its unit ever ready,
+    replaces: [component that is on the host still]}.
     `why` the unit has to be started again, `reload` why it has to read its files again; one of them at most.
     """
     record = Record(host, spec["name"])
@@ -47,6 +48,7 @@ def compare(host: Host, spec: dict[str, Any]) -> dict[str, Any]:
             if item.get("only_if_missing") and not os.path.exists(host.path(item["only_if_missing"]))
         ],
         "worked": bool(record.data.get("stamp")),
+        "replaces": [name for name in spec.get("replaces", []) if name in recorded(host)],
     }
 
 
@@ -88,7 +90,7 @@ def missing_images(spec: dict[str, Any]) -> list[dict[str, Any]]:
         return []
     from . import images
 
-    there = images.present([item["reference"] for item in spec["images"]])
+    there = images.present([item["reference"] for item in spec["images"]], spec["name"])
     missing = [item for item in spec["images"] if item["reference"] not in there]
     return [item for item in missing if not images.registry_answers(item["reference"])]
 

@@ -1,4 +1,4 @@
-"""The images of a host's containerd, in the namespace that kubelet's containers use."""
+"""The images of a host's container engine, which kubelet's containers use: in containerd a namespace, in Docker all."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ import os
 import threading
 from typing import Any, Dict, Iterable, List, Optional, Set
 
+from .engines import DOCKER, docker, engine
 from .errors import HostError
 from .files import clear_delivery
 from .host import Host
 
 SOCKET = "/run/containerd/containerd.sock"
+DOCKER_SOCKET = "/run/docker.sock"
 CTR = ["ctr", "--connect-timeout", "5s", "--namespace", "k8s.io"]
 INDEXES = ("application/vnd.oci.image.index.v1+json", "application/vnd.docker.distribution.manifest.list.v2+json")
 
@@ -24,8 +26,8 @@ def main(spec: Dict[str, Any]) -> Dict[str, Any]:
     Returns {architecture, missing: [reference]} of those the engine lacks, or has with another id, after loading.
     """
     host = Host()
-    if not os.path.exists(SOCKET):
-        raise HostError("no containerd runs on this host: install the cluster (or its container_engine role) first")
+    if not os.path.exists(DOCKER_SOCKET if engine(host) == DOCKER else SOCKET):
+        raise HostError("no container engine runs on this host: run kubeinstall apply, or the role container_engine")
     for archive in spec["archives"]:
         load(archive)
     clear_delivery(spec["archives"])
@@ -42,18 +44,33 @@ def _targets(host: Host) -> Dict[str, str]:
     return {fields[0]: fields[2] for fields in (line.split() for line in lines) if len(fields) > 2}
 
 
-def present(references: Iterable[str]) -> Set[str]:
-    """Those of `references` that the host's containerd has."""
-    there = _targets(Host())
+def present(references: Iterable[str], component: str = "") -> Set[str]:
+    """Those of `references` that the host's engine has; that of `component` where it belongs to one."""
+    host = Host()
+    if engine(host, component) == DOCKER:
+        return set(_in_docker(host, references))
+    there = _targets(host)
     return {reference for reference in references if normalized(reference) in there}
 
 
 def identities(references: Iterable[str]) -> Dict[str, Optional[str]]:
     """{reference: sha256:… of the image's configuration} of those there: the digest names all its content."""
     host = Host()
+    if engine(host) == DOCKER:
+        return dict(_in_docker(host, references))
     there = _targets(host)
     names = {reference: there.get(normalized(reference)) for reference in references}
     return {reference: _configuration(host, digest) for reference, digest in names.items() if digest}
+
+
+def _in_docker(host: Host, references: Iterable[str]) -> Dict[str, str]:
+    """{reference: its id} of those there; none where Docker does not run (yet)."""
+    if not os.path.exists(DOCKER_SOCKET):
+        return {}
+    listed = docker(host, "image", "ls", "--no-trunc", "--format", "{{.Repository}}:{{.Tag}} {{.ID}}").splitlines()
+    there = {normalized(name): identity for name, identity in (line.split() for line in listed)}
+    named = {reference: normalized(reference) for reference in references}
+    return {reference: there[name] for reference, name in named.items() if name in there}
 
 
 def _configuration(host: Host, digest: str) -> Optional[str]:
@@ -73,7 +90,11 @@ def _configuration(host: Host, digest: str) -> Optional[str]:
 
 def load(archive: str) -> None:
     """Load an archive of `docker save`'s format, or an OCI layout in a tar."""
-    Host().run([*CTR, "images", "import", archive], timeout=600)
+    host = Host()
+    if engine(host) == DOCKER:
+        docker(host, "load", "--quiet", "--input", archive, timeout=600)
+    else:
+        host.run([*CTR, "images", "import", archive], timeout=600)
 
 
 def normalized(reference: str) -> str:

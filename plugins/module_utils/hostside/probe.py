@@ -47,7 +47,7 @@ def main(spec: dict[str, Any]) -> dict[str, Any]:
     disk: {directory: {free: MiB, device}}, ports: [{port, address, process, pid, unit, ours}],
     features: {kernel module: "loaded", "built in", "loadable" or ""}, programs: [those found],
     cgroups: {version, controllers}, digests: {path: sha256 or null}, components: [name],
-    engines: [unit of a container engine that was installed as a package],
+    engines: [unit of a container engine that was installed as a package], docker_containers: how many Docker has,
     resolvers: [address in /etc/resolv.conf], selinux_off: [boolean that is off where SELinux enforces],
     firewalld: [source that it trusts], or null where it does not run},
     answering: [those of `vacant` that a host has]}.
@@ -84,6 +84,7 @@ def main(spec: dict[str, Any]) -> dict[str, Any]:
         resolvers=resolvers(host),
         selinux_off=selinux_off(host),
         firewalld=firewalld(host),
+        docker_containers=entries(host, "/var/lib/docker/containers"),
         engines=[unit for unit in ENGINES if any(os.path.exists(host.path(f"{d}/{unit}")) for d in PACKAGED_UNITS)],
         answering=[address for address in spec["vacant"] if answers(address)],
     )
@@ -95,6 +96,10 @@ def answers(address: str) -> bool:
     with socket.socket() as connection:
         connection.settimeout(1)
         return connection.connect_ex((address, API_PORT)) in (0, errno.ECONNREFUSED)
+
+
+def entries(host: Host, path: str) -> int:
+    return len(os.listdir(host.path(path))) if os.path.isdir(host.path(path)) else 0
 
 
 def user_name() -> str:

@@ -39,10 +39,11 @@ def every_path(host: Host, components: list[str], kind: str = "files") -> set[st
 
 
 class Record:
-    def __init__(self, host: Host, name: str) -> None:
+    def __init__(self, host: Host, name: str, *, empty: bool = False) -> None:
+        """As it is on the disk, or to be begun anew."""
         self.host = host
         self.file = f"{DIRECTORY}/{name}.json"
-        text = read(host.path(self.file))
+        text = None if empty else read(host.path(self.file))
         self.exists = text is not None
         try:
             self.data: dict[str, Any] = json.loads(text) if text else {}

@@ -15,7 +15,8 @@ from .record import Record, every_path
 def remove(host: Host, spec: dict[str, Any], stay: list[str]) -> dict[str, Any]:
     """Stop, disable and remove; {removed: [what]}. With `check` nothing is touched. The caller reloads systemd.
 
-    `stay`: the components whose files stay, those that this one has too among them.
+    `stay`: the components whose files stay, those that this one has too among them. An `unfinished` one's record
+    stays, empty.
     """
     record = Record(host, spec["name"])
     for kind in ("files", "directories"):
@@ -51,7 +52,9 @@ def remove(host: Host, spec: dict[str, Any], stay: list[str]) -> dict[str, Any]:
                 os.rmdir(host.path(path))
         if record.data.get("user"):
             system.remove_user(host, record.data["user"])
-        if record.exists:
+        if spec.get("unfinished"):
+            Record(host, spec["name"], empty=True).save()
+        elif record.exists:
             record.remove()
         for directory in glob.glob(host.path("/var/tmp/kubeinstall-[0-9]*")):
             shutil.rmtree(directory)  # what killed runs delivered and nobody took in

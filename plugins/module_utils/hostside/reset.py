@@ -13,13 +13,14 @@ import time
 from typing import Any
 
 from . import packetfilter, removal, units
+from .engines import CONTAINERD, DOCKER, end_docker_pods, others_of_docker
 from .errors import HostError
 from .files import read
 from .host import Host
 from .record import Record, recorded
 
-ENGINE = "container-engine"
-ENGINE_DATA = "/var/lib/containerd"
+# What may hold another's things, by the component that runs on it.
+ENGINE_DATA = {CONTAINERD: "/var/lib/containerd", DOCKER: "/var/lib/docker"}
 SHIM = "containerd-shim-runc-v2"
 # Those that would put back what is being taken away.
 FIRST = ("kubelet", "kube-proxy", "flannel")
@@ -30,27 +31,30 @@ def main(spec: dict[str, Any]) -> dict[str, Any]:
     """Remove everything; {removed: [what], kept: [what stays, and why]}. With `check` nothing is touched.
 
     spec: check, root, components [{name, remove: [data], remove_links}], first to last; those that are not on the host
-    are passed over, and recorded ones that are not named go first. With `alone` nothing but the named ones goes.
+    are passed over, and recorded ones that are not named go first. With `alone` nothing but the named ones goes; with
+    `unfinished` their records stay, empty: others are to come in their place, and this is called again then.
     """
     host, check = Host(spec.get("root", "/")), bool(spec["check"])
     there = recorded(host)
     if not there:
         return {"removed": [], "kept": []}
-    if spec.get("alone"):
-        return {"removed": _alone(host, spec, there), "kept": []}
     named = [component["name"] for component in spec["components"]]
-    components = [{"name": name, "remove": [], "remove_links": []} for name in there if name not in named]
-    components += [dict(component) for component in spec["components"] if component["name"] in there]
+    components = [dict(component) for component in spec["components"] if component["name"] in there]
     records = {name: Record(host, name) for name in there}
-
-    kept = _keep_foreign(host, components, records, check)
+    if spec.get("alone"):
+        stay = [name for name in there if name not in named]
+        records = {name: record for name, record in records.items() if name in named}
+        return _alone(host, components, records, stay, spec)
+    components = [{"name": name, "remove": [], "remove_links": []} for name in there if name not in named] + components
     removed: list[str] = []
     with host.lock("reset"):
         for name in FIRST:
             unit = records[name].data.get("unit") if name in records else None
             if unit and not check:
                 units.stop(host, unit)
-        removed += _pods(host, check) if ENGINE in records else []
+        removed += _pods(host, records, check)
+        # Who uses an engine besides is seen when the pods are gone.
+        kept = _keep_foreign(host, components, records, check)
         removed += _network(host, check)
         if not check:
             for component in components:
@@ -65,50 +69,79 @@ def main(spec: dict[str, Any]) -> dict[str, Any]:
     return {"removed": removed, "kept": kept}
 
 
-def _alone(host: Host, spec: dict[str, Any], there: list[str]) -> list[str]:
-    removed: list[str] = []
-    named = [component["name"] for component in spec["components"]]
-    stay = [name for name in there if name not in named]
-    for component in spec["components"]:
-        if component["name"] in there:
-            removed += removal.remove(host, {**component, "check": spec["check"]}, stay)["removed"]
-    if removed and not spec["check"]:
+def _alone(
+    host: Host, components: list[dict[str, Any]], records: dict[str, Record], stay: list[str], spec: dict[str, Any]
+) -> dict[str, Any]:
+    """An engine goes with the pods that run on it, which others of ours would start anew: kubelet is stopped."""
+    check, unfinished = bool(spec["check"]), bool(spec.get("unfinished"))
+    engines = {name for name in (CONTAINERD, DOCKER) if name in records and records[name].data.get("unit")}
+    if engines and not check:
+        units.stop(host, "kubelet.service")
+    with host.lock("reset"):
+        removed = _pods(host, records, check) if engines else []
+    kept = _keep_foreign(host, [one for one in components if one["name"] in engines], records, check)
+    for component in components:
+        removed += removal.remove(host, {**component, "check": check, "unfinished": unfinished}, stay)["removed"]
+    if removed and not check:
         units.daemon_reload(host)
-    return removed
+    return {"removed": removed, "kept": kept}
 
 
 def _keep_foreign(host: Host, components: list[dict[str, Any]], records: dict[str, Record], check: bool) -> list[str]:
-    """containerd's data may be another engine's too: it goes only if Kubernetes is all there is in it."""
+    """An engine's data may be another's too: it goes only if Kubernetes is all there is in it."""
     kept = []
     for component in components:
-        if ENGINE_DATA in component["remove"] and os.path.isdir(host.path(ENGINE_DATA)):
-            reason = _foreign_namespaces(host, records[component["name"]], check)
+        data = ENGINE_DATA.get(component["name"], "")
+        if data in component["remove"] and os.path.isdir(host.path(data)):
+            reason = _foreign(host, records[component["name"]], data, check=check)
             if reason:
-                component["remove"] = [path for path in component["remove"] if path != ENGINE_DATA]
-                kept.append(f"{ENGINE_DATA}: {reason}")
+                component["remove"] = [path for path in component["remove"] if path != data]
+                kept.append(f"{data}: {reason}")
     return kept
 
 
-def _foreign_namespaces(host: Host, record: Record, check: bool) -> str | None:
-    """Why containerd's data is not ours alone, None if it is."""
-    unit = record.data.get("unit")
-    if ENGINE_DATA in record.data["directories"] or not os.listdir(host.path(ENGINE_DATA)):
+def _foreign(host: Host, record: Record, data: str, *, check: bool) -> str | None:
+    """Why an engine's data is not ours alone, None if it is."""
+    docker = data == ENGINE_DATA[DOCKER]
+    # Whatever the engine's folder was before, Docker is what people run containers of their own with.
+    if not os.listdir(host.path(data)) or (data in record.data["directories"] and not docker):
         return None
+    _started(host, record, check)
+    try:
+        others = others_of_docker(host) if docker else _foreign_namespaces(host)
+    except HostError as error:
+        return f"who uses it can't be known: {error}"
+    return f"it also holds {', '.join(others)}" if others else None
+
+
+def _started(host: Host, record: Record, check: bool) -> None:
+    """What is in an engine is asked of the engine itself."""
+    unit = record.data.get("unit")
     if unit and not check and not units.running(units.show(host, unit)):
         host.run(["systemctl", "start", unit], check=False, timeout=90)
-    try:
-        asked = host.run(["ctr", "--connect-timeout", "5s", "namespaces", "ls", "--quiet"])
-    except HostError as error:
-        return f"it was there before kubeinstall, and who uses it can't be known: {error}"
-    others = sorted(set(asked.stdout.split()) - {"k8s.io"})
-    return f"it also holds {', '.join(others)}" if others else None
+
+
+def _foreign_namespaces(host: Host) -> list[str]:
+    asked = host.run(["ctr", "--connect-timeout", "5s", "namespaces", "ls", "--quiet"])
+    return sorted(set(asked.stdout.split()) - {"k8s.io"})
 
 
 # Pods
 
 
-def _pods(host: Host, check: bool) -> list[str]:
+def _pods(host: Host, records: dict[str, Record], check: bool) -> list[str]:
     """End all containers that Kubernetes runs, and remove their network namespaces."""
+    removed = []
+    if CONTAINERD in records:
+        removed += _containerd_pods(host, check)
+    if DOCKER in records and records[DOCKER].data.get("unit"):
+        _started(host, records[DOCKER], check)
+        count = end_docker_pods(host, check=check)
+        removed += [f"{count} containers of pods"] if count else []
+    return removed
+
+
+def _containerd_pods(host: Host, check: bool) -> list[str]:
     shims = _shims()
     removed = [f"{len(shims)} running pods"] if shims else []
     if check:

@@ -24,7 +24,9 @@ def family(host: Host) -> str:
 
 
 def missing_packages(host: Host, wanted: dict[str, list[str]]) -> list[str]:
-    names = wanted.get(family(host), []) if wanted else []
+    """Of `a|b` either will do, and `a` is what is missing where neither is there."""
+    choices = [choice.split("|") for choice in wanted.get(family(host), [])] if wanted else []
+    names = [name for choice in choices for name in choice]
     if not names:
         return []
     if family(host) == "debian":
@@ -33,11 +35,25 @@ def missing_packages(host: Host, wanted: dict[str, list[str]]) -> list[str]:
     else:
         listed = host.run(["rpm", "-q", "--qf", "%{NAME}\n", "--whatprovides", *names], check=False).stdout
         installed = set(listed.split())
-    return [name for name in names if name not in installed]
+    return [choice[0] for choice in choices if not installed & set(choice)]
 
 
-def install_packages(host: Host, names: list[str]) -> None:
-    """Install from the distribution; its index is read again only if the names are not to be had without."""
+def install_packages(host: Host, names: list[str], unit: str | None) -> None:
+    """Install from the distribution; its index is read again only if the names are not to be had without.
+
+    A service of theirs that our `unit` takes the place of is not started as the package has it.
+    """
+    held = [unit, f"{unit.rpartition('.')[0]}.socket"] if unit else []
+    if held:
+        host.run(["systemctl", "mask", "--runtime", "--quiet", *held], check=False)
+    try:
+        _install(host, names)
+    finally:
+        if held:
+            host.run(["systemctl", "unmask", "--runtime", "--quiet", *held], check=False)
+
+
+def _install(host: Host, names: list[str]) -> None:
     if family(host) == "redhat":
         host.run(["dnf", "-y", "install", *names], timeout=900)
         return

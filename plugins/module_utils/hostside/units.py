@@ -106,4 +106,8 @@ def failure(host: Host, unit: str, what: str) -> HostError:
 
 
 def stop(host: Host, unit: str) -> None:
-    host.run(["systemctl", "disable", "--now", "--no-reload", "--quiet", unit], check=False, timeout=180)
+    """And the socket by which it would be started again, where a package brought one."""
+    socket = f"{unit.rpartition('.')[0]}.socket"
+    for name in (unit, socket):
+        if name == unit or show(host, name).get("LoadState") == "loaded":
+            host.run(["systemctl", "disable", "--now", "--no-reload", "--quiet", name], check=False, timeout=180)

@@ -88,7 +88,7 @@ def test_each_image_is_known_by_its_content(tmp_path: Path) -> None:
 def test_no_container_engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(images, "SOCKET", str(tmp_path / "none.sock"))
     assert images.present(["example.org/one:1"]) == set()
-    with pytest.raises(Exception, match="no containerd runs on this host"):
+    with pytest.raises(Exception, match="no container engine runs on this host"):
         images.main({"images": {}, "archives": []})
 
 

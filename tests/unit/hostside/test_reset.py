@@ -9,6 +9,8 @@ from ansible_collections.kubeinstall.cluster.plugins.module_utils.hostside impor
 from ansible_collections.kubeinstall.cluster.plugins.module_utils.hostside.host import Host
 from ansible_collections.kubeinstall.cluster.plugins.module_utils.hostside.record import Record
 
+DATA = "/var/lib/containerd"
+
 
 def test_a_host_without_records_is_not_touched(tmp_path: Path) -> None:
     data = tmp_path / "var/lib/etcd/member"
@@ -22,8 +24,8 @@ def test_a_host_without_records_is_not_touched(tmp_path: Path) -> None:
 def test_containerd_data_that_we_made_is_ours(tmp_path: Path) -> None:
     (tmp_path / "var/lib/containerd/content").mkdir(parents=True)
     record = Record(Host(str(tmp_path)), "container-engine")
-    record.add("directories", ["/var/lib/containerd"])
-    assert reset._foreign_namespaces(Host(str(tmp_path)), record, check=True) is None
+    record.add("directories", [DATA])
+    assert reset._foreign(Host(str(tmp_path)), record, DATA, check=True) is None
 
 
 def test_containerd_data_that_was_there_stays_while_nobody_says_whose_it_is(
@@ -39,12 +41,12 @@ def test_containerd_data_that_was_there_stays_while_nobody_says_whose_it_is(
 
     record = Record(host, "container-engine")
     answers("k8s.io")
-    assert reset._foreign_namespaces(host, record, check=True) is None
+    assert reset._foreign(host, record, DATA, check=True) is None
     answers("k8s.io\nmoby")
-    assert reset._foreign_namespaces(host, record, check=True) == "it also holds moby"
+    assert reset._foreign(host, record, DATA, check=True) == "it also holds moby"
     monkeypatch.undo()
     answers("connection refused", 1)
-    reason = reset._foreign_namespaces(host, record, check=True)
+    reason = reset._foreign(host, record, DATA, check=True)
     assert reason is not None
     assert "connection refused" in reason
 
