@@ -100,7 +100,9 @@ class Cluster:
         if name in self.control_plane:
             units += ["kube-apiserver", "kube-controller-manager", "kube-scheduler"]
         if name in self.control_plane or name in self.nodes:
-            units += ["containerd", "kubelet", "kube-proxy", "flanneld"]
+            engine = self.lab.variables(name).get("container_engine", "containerd")
+            units += {"containerd": ["containerd"], "docker": ["docker", "cri-docker"]}[engine]
+            units += ["kubelet", "kube-proxy", "flanneld"]
             units += ["api-balancer"] if len(self.control_plane) > 1 else []
         return units
 

@@ -88,6 +88,14 @@ class Lab:
             )
         return self._hosts[name]
 
+    def read_again(self) -> None:
+        """The inventory was changed."""
+        self.__dict__.pop("_listed", None)
+
+    def variables(self, name: str) -> dict[str, Any]:
+        """What the inventory says of a host."""
+        return dict(self._listed["_meta"]["hostvars"][name])
+
     def name(self, host: Host) -> str:
         """Its name in the inventory, which is its node's, too."""
         (name,) = [name for name in self._listed["_meta"]["hostvars"] if self.host(name) is host]

@@ -9,12 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from rich import box
 from rich.console import Console
-from rich.table import Table
 
 from tests.clusters import Cluster, lab_of
-from tests.ha.traffic import Traffic, rows
+from tests.ha.traffic import rows, table
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -37,15 +35,5 @@ def cluster(lab: Cluster) -> Cluster:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    if not rows:
-        return
-    asked = ("failed", "asked again", "longest gap")
-    columns = ("change or fault", "API requests", *asked, "Service requests", *asked)
-    table = Table(*columns, box=box.SIMPLE)
-    for seen in rows:
-        table.add_row(seen.change, *_cells(seen.api), *_cells(seen.service))
-    Console(width=160, markup=False).print(table)
-
-
-def _cells(traffic: Traffic) -> tuple[str, ...]:
-    return str(traffic.requests), str(traffic.failures), str(traffic.asked_again), f"{traffic.longest_gap:.1f} s"
+    if rows:
+        Console(width=160, markup=False).print(table())

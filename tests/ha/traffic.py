@@ -26,11 +26,13 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from rich import box
+from rich.table import Table
 
 from tests.clusters import Cluster
 from tests.lab import eventually
 
-__all__ = ["Request", "Seen", "Traffic", "read_log", "rows", "traffic", "weigh"]
+__all__ = ["Request", "Seen", "Traffic", "read_log", "rows", "table", "traffic", "weigh"]
 
 CLIENT = Path(__file__).with_name("client.py")
 DIRECTORY = "/run/traffic"
@@ -73,6 +75,19 @@ class Seen:
     change: str
     api: Traffic = field(default_factory=Traffic)
     service: Traffic = field(default_factory=Traffic)
+
+
+def table() -> Table:
+    """The rows, to be printed."""
+    asked = ("failed", "asked again", "longest gap")
+    made = Table("change or fault", "API requests", *asked, "Service requests", *asked, box=box.SIMPLE)
+    for seen in rows:
+        made.add_row(seen.change, *_cells(seen.api), *_cells(seen.service))
+    return made
+
+
+def _cells(traffic: Traffic) -> tuple[str, ...]:
+    return str(traffic.requests), str(traffic.failures), str(traffic.asked_again), f"{traffic.longest_gap:.1f} s"
 
 
 def read_log(text: str) -> list[Request]:

@@ -76,11 +76,6 @@ class Machines(Cluster):
         """A command by Vagrant's own way, which does not go through the machines' network."""
         self.vagrant("ssh", name, "--command", f"sudo sh -c {shlex.quote(command)}")
 
-    def variables(self, name: str) -> dict[str, str]:
-        """What the inventory says of a host."""
-        said: dict[str, str] = self.lab._listed["_meta"]["hostvars"][name]
-        return said
-
     def reboot(self) -> None:
         """All machines at once; returns when each lets us in again."""
         before = {name: self._boot(name) for name in self.addresses}

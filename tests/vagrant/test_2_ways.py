@@ -42,7 +42,7 @@ def test_a_user_whose_sudo_asks_for_a_password(cluster: Machines, tmp_path: Path
 def test_a_host_behind_a_jump_host(cluster: Machines, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     control_plane, node = cluster.control_plane[0], cluster.nodes[0]
     ssh = f"-o UserKnownHostsFile={cluster.inventory}/.kubeinstall/ssh/known_hosts -o IdentitiesOnly=yes"
-    key = cluster.variables(control_plane)["ansible_ssh_private_key_file"]
+    key = cluster.lab.variables(control_plane)["ansible_ssh_private_key_file"]
     jump = f"ssh -i {key} {ssh} -W %h:%p vagrant@{cluster.addresses[control_plane]}"
     behind = cluster.variant(tmp_path, {node: {"ansible_ssh_common_args": f'{ssh} -o ProxyCommand="{jump}"'}})
     # No connection is left over from before.
