@@ -114,7 +114,7 @@ def test_a_restart_of_docker_leaves_pods_alone(cluster: Cluster) -> None:
 
 
 def test_a_node_whose_engine_becomes_docker_is_drained_first(cluster: Cluster) -> None:
-    containerd, docker = cluster.nodes
+    containerd = cluster.nodes[0]
     want(cluster, containerd, "docker")
     foreseen = cluster.apply("--check", "--diff")
     for what in (
