@@ -16,7 +16,7 @@ from rich.table import Table
 
 from kubeinstall.components import (
     BUILD,
-    SOURCES,
+    MIRROR,
     Catalogue,
     File,
     Progress,
@@ -24,6 +24,7 @@ from kubeinstall.components import (
     Store,
     architectures,
     fetch,
+    in_order,
     machine_architecture,
 )
 from kubeinstall.errors import InputError
@@ -59,6 +60,14 @@ Digests = Annotated[
         help="Pin the digest of upstream's release file, where none is known; may be repeated.",
     ),
 ]
+Mirror = Annotated[
+    str | None,
+    typer.Option(
+        metavar="URL",
+        envvar=MIRROR,
+        help="Asked before upstream: a folder with upstream's files at their own addresses, URL/github.com/…",
+    ),
+]
 Again = Annotated[bool, typer.Option("--again", help="Build also what the cache already has.")]
 
 
@@ -80,10 +89,18 @@ def list_components(architecture: Architecture = None) -> None:
 
 @app.command("fetch", epilog="Example: [bold]kubeinstall components fetch kubernetes --version kubernetes=1.36.3[/]")
 def fetch_components(
-    names: Names = None, architecture: Architecture = None, version: Versions = None, digest: Digests = None
+    names: Names = None,
+    architecture: Architecture = None,
+    version: Versions = None,
+    digest: Digests = None,
+    mirror: Mirror = None,
 ) -> None:
-    """Get components into the cache: upstream's release, or where it is not to be had, a build from source."""
-    _get(names, architecture, _pairs("--version", version), digests=_pairs("--digest", digest), sources=SOURCES)
+    """Get components into the cache: upstream's release, or where it is not to be had, a build from source.
+
+    A mirror's files are held to the same digests as upstream's own.
+    """
+    sources = in_order(mirror)
+    _get(names, architecture, _pairs("--version", version), digests=_pairs("--digest", digest), sources=sources)
 
 
 @app.command("build", epilog="Example: [bold]kubeinstall components build etcd runc[/]")

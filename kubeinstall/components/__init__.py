@@ -11,13 +11,13 @@ progress    how all of it tells what it is doing
 from kubeinstall.components.build import find_toolchain
 from kubeinstall.components.catalogue import Catalogue, architectures, machine_architecture
 from kubeinstall.components.progress import Progress, Silent
-from kubeinstall.components.sources import BUILD, RELEASE, SOURCES, Source, fetch
+from kubeinstall.components.sources import BUILD, MIRROR, RELEASE, Source, fetch, in_order
 from kubeinstall.components.store import File, Store
 
 __all__ = [
     "BUILD",
+    "MIRROR",
     "RELEASE",
-    "SOURCES",
     "Catalogue",
     "File",
     "Progress",
@@ -27,5 +27,6 @@ __all__ = [
     "architectures",
     "fetch",
     "find_toolchain",
+    "in_order",
     "machine_architecture",
 ]

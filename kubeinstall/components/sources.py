@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from kubeinstall.components.build import build, modules_folder
 from kubeinstall.components.catalogue import Catalogue, checked_digest
@@ -12,7 +15,10 @@ from kubeinstall.components.progress import Progress, Silent
 from kubeinstall.components.store import File, Store
 from kubeinstall.errors import ComponentError, InputError, UnavailableError
 
-__all__ = ["BUILD", "RELEASE", "SOURCES", "Request", "Source", "fetch"]
+__all__ = ["BUILD", "MIRROR", "RELEASE", "Request", "Source", "fetch", "in_order"]
+
+# The variable of the environment that names a mirror.
+MIRROR = "KUBEINSTALL_MIRROR"
 
 
 @dataclass(frozen=True)
@@ -93,7 +99,7 @@ def fetch(
                 here = {file.name: file for name in files if (file := store.verified(name, version, architecture))}
             if len(here) < len(files):
                 request = Request(component, version, architecture, tuple(files), digests.get(component), catalogue)
-                here = _get(request, store, progress, SOURCES if sources is None else sources, again=again)
+                here = _get(request, store, progress, sources or in_order(), again=again)
             found |= here
     except OSError as error:
         raise ComponentError(
@@ -173,10 +179,12 @@ def _release_lacks(request: Request) -> str | None:
     return None
 
 
-def _from_release(request: Request, folder: Path, progress: Progress) -> tuple[dict[str, Path], str]:
+def _from_release(request: Request, folder: Path, progress: Progress, mirror: str = "") -> tuple[dict[str, Path], str]:
     release, digest, url = request.catalogue.component(request.component).release, _digest(request), _url(request)
     if release is None or digest is None:
         raise UnavailableError(str(_release_lacks(request)))
+    if mirror:
+        url = f"{mirror.rstrip('/')}/{url.partition('://')[2]}"
     part = folder.parent / f".download-{url.rsplit('/', 1)[-1]}"
     # Here, since most runs find all in the cache: an HTTP client takes a tenth of a second to import.
     from kubeinstall.components.download import download, extract
@@ -232,11 +240,26 @@ def _from_build(request: Request, folder: Path, progress: Progress) -> tuple[dic
 
 def _other_ways(request: Request) -> str:
     name = request.component
-    pin = f"pin the digest of its file (kubeinstall components fetch {name} --digest {name}=sha256:HEX), "
-    return f"make upstream reachable, {'' if _digest(request) else pin}or copy the cache of a machine that has it"
+    ways = ["make upstream reachable", f"name a mirror that has it (--mirror, {MIRROR})"]
+    if _digest(request) is None:
+        ways.append(f"pin the digest of its file (kubeinstall components fetch {name} --digest {name}=sha256:HEX)")
+    return f"{', '.join(ways)}, or copy the cache of a machine that has it"
 
 
 RELEASE = Source("upstream's release", _release_lacks, _from_release)
 BUILD = Source("a build from source", _build_lacks, _from_build)
-# The cache comes before all of them. An offline bundle and a mirror that the user names belong here, ahead of upstream.
-SOURCES = (RELEASE, BUILD)
+
+
+def in_order(mirror: str | None = None) -> tuple[Source, ...]:
+    """The sources that are asked one after the other when the cache lacks a file.
+
+    `mirror`, by default what KUBEINSTALL_MIRROR says, is the URL of a folder with upstream's release files at their own
+    addresses: URL/github.com/…. InputError where it is no URL.
+    """
+    mirror = os.environ.get(MIRROR, "") if mirror is None else mirror
+    if not mirror:
+        return (RELEASE, BUILD)
+    if urlsplit(mirror).scheme not in ("http", "https"):
+        raise InputError(f"the mirror {mirror!r} is no URL", remedy="begin it with https:// or http://")
+    # Beside the one of upstream, a part of which it may not go on from.
+    return (Source(f"the mirror {mirror}", _release_lacks, partial(_from_release, mirror=mirror)), RELEASE, BUILD)

@@ -112,6 +112,22 @@ def test_an_archive_that_lacks_a_program(store: Store, upstream: Upstream, tmp_p
         fetch(["alpha"], versions={}, architecture="amd64", store=store)
 
 
+def test_a_mirror_is_asked_before_upstream(store: Store, upstream: Upstream, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = f"/mirror/{upstream.url.removeprefix('http://')}"
+    upstream.files[place + TOOL] = upstream.files[TOOL]
+    monkeypatch.setenv("KUBEINSTALL_MIRROR", f"{upstream.url}/mirror/")
+    (tool, alpha) = fetch(["tool", "alpha"], versions={}, architecture="amd64", store=store)
+    assert tool.source == f"release {upstream.url}{place}{TOOL}"
+    # What it lacks comes from upstream.
+    assert place not in alpha.source
+    upstream.files[place + "/pause-1.2.3-amd64"] = b"something else"
+    with pytest.raises(ComponentError, match=r"mirror/.*pause-1.2.3-amd64: the file has the digest .* not the pinned"):
+        fetch(["pause"], versions={}, architecture="amd64", store=store)
+    monkeypatch.setenv("KUBEINSTALL_MIRROR", "mirror.example.org")
+    with pytest.raises(InputError, match=r"'mirror.example.org' is no URL .*https://"):
+        fetch(["pause"], versions={}, architecture="amd64", store=store)
+
+
 def test_falling_back_to_a_build_says_why(store: Store, upstream: Upstream, notes: Notes, toolchain: Toolchain) -> None:
     del upstream.files["/pause-1.2.3-amd64"]
     (file,) = fetch(["pause"], versions={}, architecture="amd64", store=store, progress=notes)
