@@ -5,7 +5,7 @@ DOCUMENTATION = r"""
 module: image
 short_description: Take container images to a host's container engine
 description:
-  - Loads images from archives on the controller (as C(docker save) writes them) into containerd, where kubelet finds them.
+  - Loads images from archives on the controller (as C(docker save) writes them) into the container engine, where kubelet finds them.
   - An image that the host has already, with the same content, is not delivered again.
 version_added: 0.1.0
 author: The kubeinstall developers
