@@ -78,20 +78,21 @@ class Machines(Cluster):
 
     def reboot(self) -> None:
         """All machines at once; returns when each lets us in again."""
-        before = {name: self._boot(name) for name in self.addresses}
+        before = {name: self.boot(name) for name in self.addresses}
         for name in self.addresses:
             self.host(name).run("systemctl reboot")
 
         def again() -> bool:
-            return all(self._boot(name) not in ("", before[name]) for name in self.addresses)
+            return all(self.boot(name) not in ("", before[name]) for name in self.addresses)
 
         eventually(again, 600, "all are up again")
 
-    def _boot(self, name: str) -> str:
+    def boot(self, name: str) -> str:
+        """Another one after each boot; empty while SSH does not answer."""
         try:
             return str(self.host(name).run("cat /proc/sys/kernel/random/boot_id").stdout).strip()
         except RuntimeError:
-            return ""  # SSH does not answer
+            return ""
 
     def variant(self, folder: Path, hosts: dict[str, dict[str, object]]) -> Path:
         """The same inventory, in which these hosts have other variables."""

@@ -23,6 +23,15 @@ def test_it_comes_back_by_itself(cluster: Machines, seen: Seen) -> None:
     seen.seconds["reboot, until verify finds all at work"] = time.monotonic() - begun
 
 
+def test_it_is_rebooted_host_by_host(cluster: Machines, seen: Seen) -> None:
+    before = {name: cluster.boot(name) for name in cluster.addresses}
+    with seen.timed("kubeinstall reboot, one host after the other"):
+        seen.printed["kubeinstall reboot"] = cluster.command("reboot", "-i", cluster.inventory, "--yes")
+    assert all(cluster.boot(name) not in ("", before[name]) for name in cluster.addresses)
+    assert [node["metadata"]["name"] for node in cluster.objects("nodes") if node["spec"].get("unschedulable")] == []
+    assert "does its work" in cluster.command("verify", "-i", cluster.inventory)
+
+
 def test_kernel_modules_are_loaded_at_boot(cluster: Machines) -> None:
     for name in cluster.addresses:
         said = cluster.sh(name, "journalctl --boot --unit=systemd-modules-load --output=cat")
