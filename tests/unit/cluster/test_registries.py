@@ -33,7 +33,7 @@ MIRROR = {"name": "m.example.org", "username": "kube", "password": "hunter2"}
         ((OTHER,), ["quay.io has mirrors, and Docker knows mirrors of docker.io alone"]),
         (
             (HUB, MIRROR),
-            ["the mirror https://m.example.org of docker.io asks for credentials, and Docker has none for mirrors"],
+            ["the mirror https://m.example.org of docker.io asks for credentials, which Docker never sends it"],
         ),
     ],
 )
