@@ -81,7 +81,7 @@ class Servers:
     def bring(self, file: Path) -> None:
         arguments = f"src={file} dest={FOLDER}/{file.name} mode=preserve"
         command = [BIN / "ansible", "-i", self.lab.inventory, self.host, "-m", "ansible.builtin.copy", "-a", arguments]
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+        done = subprocess.run(list(map(str, command)), cwd=ROOT, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
 
     def start(self, which: str) -> None:
@@ -98,7 +98,7 @@ class Servers:
 
     def fill(self) -> None:
         """An image into each, pushed by the control plane's containerd, where no pod's image is."""
-        (pause,) = fetch(["pause"], architecture=machine_architecture())
+        (pause,) = fetch(["pause"], versions={}, architecture=machine_architecture())
         reference = "kubeinstall.local/app:1"
         archive = scratch_archive(
             reference,
