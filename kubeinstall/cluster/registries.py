@@ -97,11 +97,11 @@ def _wrong_registries(entries: list[Mapping[str, Any]], directory: Path, docker:
 
 
 def _wrong_name(entry: Mapping[str, Any]) -> list[tuple[str, str]]:
-    name = str(entry.get("name"))
+    name = _shown(str(entry.get("name")))
     what = f"{REGISTRIES}: {name!r} is no registry's name as images have it"
-    if "://" in name or "/" in name:
+    if "/" in name or "@" in str(entry.get("name")):
         host = urlsplit(name if "://" in name else f"//{name}").netloc
-        return [(what, f"the host, with its port if it has one: {host}" if host else "")]
+        return [(what, f"the host alone, with its port if it has one: {host}")]
     if name in HUB_BY_OTHER_NAMES:
         return [(what, f"Docker Hub is {DOCKER_HUB}")]
     host, colon, port = name.partition(":")
@@ -113,14 +113,14 @@ def _wrong_name(entry: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def _wrong_credentials(entry: Mapping[str, Any]) -> list[tuple[str, str]]:
-    name, user, password = (entry.get(key) for key in ("name", "username", "password"))
-    for there, key, missing in ((user, "username", password), (password, "password", user)):
-        other = "password" if key == "username" else "username"
-        if key in entry and there not in (None, "") and missing in (None, ""):
-            return [(f"{REGISTRIES}: {name} has a {key} and no {other}", "a registry asks for both, or for none")]
-        if key in entry and there == "":
-            return [(f"{REGISTRIES}: the {key} of {name} is empty", "give it one, or take it out")]
-    if ":" in str(user):
+    name = entry.get("name")
+    said = {key: str(entry[key]) for key in ("username", "password") if entry.get(key) is not None}
+    if len(said) == 1:
+        lacks = "password" if "username" in said else "username"
+        return [(f"{REGISTRIES}: {name} has a {next(iter(said))} and no {lacks}", "give it both, or none")]
+    if empty := [key for key, value in said.items() if not value]:
+        return [(f"{REGISTRIES}: the {' and the '.join(empty)} of {name} is empty", "give it one, or take both out")]
+    if ":" in said.get("username", ""):
         return [(f"{REGISTRIES}: the username of {name} has a colon in it, which would end it there", "")]
     return []
 
@@ -155,11 +155,10 @@ def _wrong_mirrors(
             ("take them out, or container_engine: containerd"),
         )
     for url, count in Counter(urls).items():
-        where = f"{REGISTRIES}: the mirror {url} of {name}"
+        where = f"{REGISTRIES}: the mirror {_shown(url)} of {name}"
         parts = _url(url)
         if parts and parts.username is not None:
             own = parts.netloc.rpartition("@")[2]
-            where = f"{REGISTRIES}: the mirror {own} of {name}"
             yield f"{where} has its credentials in its URL", f"give them to an entry named {own}"
         elif parts is None or parts.query or parts.fragment or not PLAIN.fullmatch(url):
             yield f"{where} is no URL", "write it as https://mirror.example.org:5000"
@@ -186,6 +185,11 @@ def _wrong_unproxied(entries: Any) -> Iterator[tuple[str, str]]:
     for entry in entries if isinstance(entries, list) else ():
         if (isinstance(entry, str) and not re.fullmatch(r"[\w.:/*-]+", entry)) or "://" in str(entry):
             yield f"{UNPROXIED} holds {entry!r}, which is no name, address or network", "give each an entry of its own"
+
+
+def _shown(url: str) -> str:
+    """Without a password that somebody has written into it."""
+    return re.sub(r"^(.*//)?[^/]*@", r"\1", url)
 
 
 def _url(text: str) -> SplitResult | None:
