@@ -62,6 +62,10 @@ test-ha: venv ## Change, kill and restore clusters of many control planes, on la
 test-engines: venv ## Run Docker Engine beside containerd, and change nodes from one to the other, on a lab of its own
 	$(PYTEST) tests/engines
 
+.PHONY: test-registries
+test-registries: venv ## Pull from registries with credentials, mirrors and a proxy, on a lab of their own
+	$(PYTEST) tests/registries
+
 .PHONY: molecule
 molecule: venv ## Prove the roles by their molecule scenarios; one role's with ROLE=etcd
 	$(SCENARIOS) -k "$(ROLE)"
@@ -91,7 +95,7 @@ bench: venv ## Measure an install, a second run, and what they cost at least
 	$(BIN)/python benchmarks/bench.py
 
 .PHONY: test-all
-test-all: components check cluster-tests test-ha test-engines molecule vagrant bench ## Run all tests and the benchmarks
+test-all: components check cluster-tests test-ha test-engines test-registries molecule vagrant bench ## Run all tests and the benchmarks
 
 .PHONY: wheel
 wheel: venv ## Build the wheel into dist/

@@ -24,7 +24,10 @@ Loader: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 class Input(BaseModel):
-    """A variable, or a key inside one: its type as in argument_specs, its default as written (perhaps a template)."""
+    """A variable, or a key inside one: its type as in argument_specs, its default as written (perhaps a template).
+
+    `secret`: its value is never shown.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -33,6 +36,7 @@ class Input(BaseModel):
     choices: tuple[Any, ...] = ()
     options: Mapping[str, Input] = Field(default_factory=dict)
     required: bool = False
+    secret: bool = False
     default: Any = None
 
 
@@ -117,8 +121,10 @@ def _input(spec: Mapping[str, Any], default: Any = None) -> Input:
         type=spec.get("type", "raw"),
         elements=spec.get("elements", "raw"),
         choices=tuple(spec.get("choices") or ()),
-        options={name: _input(option) for name, option in (spec.get("options") or {}).items()},
+        options=(options := {name: _input(option) for name, option in (spec.get("options") or {}).items()}),
         required=bool(spec.get("required")),
+        # Who holds a secret is one: written at the wrong place, it would be shown as a part of that.
+        secret=bool(spec.get("no_log")) or any(option.secret for option in options.values()),
         default=default,
     )
 

@@ -18,6 +18,7 @@ from kubeinstall.cluster.inputs import CONTROL_PLANE, ETCD, NODE, Findings, Inpu
 from kubeinstall.cluster.known import Known, known_inputs
 from kubeinstall.cluster.membership import Knowledge, check_membership
 from kubeinstall.cluster.networks import check_networks
+from kubeinstall.cluster.registries import check_answers, check_registries
 from kubeinstall.cluster.reports import Report
 from kubeinstall.cluster.variables import check_variables
 from kubeinstall.errors import InputError, PKIError, Problem
@@ -120,8 +121,10 @@ class Cluster(BaseModel):
         check_networks(inputs, errors, warnings)
         check_balancer(inputs, errors)
         check_manifests(inputs, errors)
+        check_registries(inputs, errors)
         check_checkout(warnings)
         check_facts(inputs, known, reports, formed, errors)
+        check_answers(inputs, reports, errors, warnings)
         welcomed = check_membership(inputs, knowledge or Knowledge(), reports, welcome, errors, warnings)
         if problems := errors.problems():
             raise InputError(_headline(problems), problems=problems)

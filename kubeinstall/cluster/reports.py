@@ -78,6 +78,7 @@ class Facts(BaseModel):
     selinux_off: tuple[str, ...] = ()
     firewalld: tuple[str, ...] | None = None
     answering: tuple[str, ...] = ()
+    registries: Mapping[str, str] = Field(default_factory=dict)
 
 
 class Report(BaseModel):

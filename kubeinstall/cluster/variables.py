@@ -79,7 +79,9 @@ def _wrong(name: str, value: Any, known: Input) -> Iterator[tuple[str, str]]:
         yield f"{name} is there without a value", "give it one, or take it out"
         return
     if not _is(value, known.type):
-        yield f"{name} is {value!r}, which is not {TYPE_NAMES.get(known.type, known.type)}", _retyped(value, known.type)
+        said = "(kept secret)" if known.secret else repr(value)
+        remedy = "" if known.secret else _retyped(value, known.type)
+        yield f"{name} is {said}, which is not {TYPE_NAMES.get(known.type, known.type)}", remedy
         return
     if known.choices and value not in known.choices:
         choices = ", ".join(str(choice) for choice in known.choices)
@@ -87,7 +89,7 @@ def _wrong(name: str, value: Any, known: Input) -> Iterator[tuple[str, str]]:
         yield f"{name} is {value!r}, which is none of {choices}", f"did you mean {near[0]}?" if near else ""
         return
     if known.type == "list":
-        inside = Input(type=known.elements, options=known.options)
+        inside = Input(type=known.elements, options=known.options, secret=known.secret)
         for position, item in enumerate(value, 1):
             yield from _wrong(f"entry {position} of {name}", item, inside)
     elif known.type == "dict" and known.options:

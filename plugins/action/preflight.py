@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import Any
 
 from ansible.errors import AnsibleConnectionFailure, AnsibleError
 from ansible.plugins.action import ActionBase
 from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.hostcall import call
 
+from kubeinstall.cluster.inputs import CONTROL_PLANE, NODE
+from kubeinstall.cluster.registries import registry_questions
 from kubeinstall.cluster.reports import QUESTIONS, clock_ahead
+
+PULLING = {CONTROL_PLANE, NODE}
 
 
 class ActionModule(ActionBase):
@@ -22,12 +27,25 @@ class ActionModule(ActionBase):
         _, arguments = self.validate_argument_spec(
             argument_spec={"vacant": {"type": "list", "elements": "str", "default": []}}
         )
+        variables = task_vars or {}
+        asked = {"vacant": arguments["vacant"], "registries": self._registries(variables)}
         before = time.time()
         try:
-            facts = call(self, task_vars or {}, "probe", {**QUESTIONS, "vacant": arguments["vacant"]})
+            facts = call(self, variables, "probe", {**QUESTIONS, **asked})
         except AnsibleConnectionFailure:
             raise
         except AnsibleError as error:
             # Not a failed task: `validate` names this host together with all others that are not as they should be.
             return result | {"failure": str(error)}
         return result | {"facts": facts, "clock": clock_ahead(before, facts["time"], time.time())}
+
+    def _registries(self, variables: dict[str, Any]) -> dict[str, Any]:
+        """Of hosts that pull images. By their variables and no argument of the task: those are shown."""
+        if not variables.get("container_engine_registries") or not PULLING & set(variables["group_names"]):
+            return {}
+        names = [name for name in variables if name.startswith("container_engine_")]
+        try:
+            values = {name: self._templar.template(variables[name]) for name in names}
+        except AnsibleError:
+            return {}  # `validate` says which template gives nothing
+        return registry_questions(values, Path(variables["inventory_dir"]))

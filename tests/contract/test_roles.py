@@ -237,7 +237,12 @@ def test_defaults_that_stand_twice_are_the_same_twice() -> None:
 def test_what_the_wiring_takes_from_a_role_has_the_default_of_that_role() -> None:
     text = (ROOT / "playbooks/vars/cluster.yml").read_text()
     found = [(name, value) for name, value in re.findall(r"(\w+) \| default\(([^()]*)\)", text) if name in INPUTS]
-    assert {name for name, _ in found} == {"container_engine", "container_engine_systemd_cgroup", "kube_proxy_mode"}
+    assert {name for name, _ in found} == {
+        "container_engine",
+        "container_engine_registries",
+        "container_engine_systemd_cgroup",
+        "kube_proxy_mode",
+    }
     for name, value in found:
         assert yaml.safe_load(value) == defaults(INPUTS[name])[name]
 

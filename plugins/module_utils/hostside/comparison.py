@@ -26,8 +26,7 @@ def compare(host: Host, spec: dict[str, Any]) -> dict[str, Any]:
     programs = binaries.compare(host, spec["binaries"])
     changes += programs
     changes += [change for item in considered(host, spec) if (change := files.compare_file(host, item))]
-    gone = no_longer_wanted(host, spec, record)
-    changes += [{"kind": "file", "path": path, "before": files.read(host.path(path)), "after": None} for path in gone]
+    changes += [files.left_over(host, path) for path in no_longer_wanted(host, spec, record)]
     pictures = missing_images(spec)
     changes += [system.describe("image", item["reference"], "missing", "loaded") for item in pictures]
     unit = _unit_state(host, spec, record)

@@ -82,7 +82,20 @@ def compare_file(host: Host, item: dict[str, Any]) -> dict[str, Any] | None:
     if item.get("secret"):
         changed = f"{MASK}: another content\n" if before != after else f"{MASK}\n"
         difference.update(before=None if before is None else f"{MASK}\n", after=changed)
+    elif private(before_attributes) and not private(after_attributes):
+        difference["before"] = f"{MASK}\n"
     return difference
+
+
+def private(attributes: str | None) -> bool:
+    """Whether nobody but its owner reads a file: what is not wanted any more, or by all now, could hold a secret."""
+    return attributes is not None and not int(attributes.split()[0], 8) & 0o077
+
+
+def left_over(host: Host, path: str) -> dict[str, Any]:
+    """The difference of a file that is not wanted any more."""
+    hidden = private(attributes(host.path(path)))
+    return {"kind": "file", "path": path, "before": f"{MASK}\n" if hidden else read(host.path(path)), "after": None}
 
 
 def compare_directory(host: Host, item: dict[str, Any]) -> dict[str, Any] | None:

@@ -40,7 +40,7 @@ API_PORT = 6443
 
 def main(spec: dict[str, Any]) -> dict[str, Any]:
     """`spec`: root, ports: [number], programs: [name], digests: [path],
-    vacant: [address that should be nobody's].
+    vacant: [address that should be nobody's], registries: what registries.py asks them, or {}.
 
     Returns {time: seconds, python, user, root: is it root}, and for root also {systemd, machine, distribution,
     family: [ids], hostname, machine_id, networks: [{link, address: "10.0.0.1/24"}], memory: MiB, swap: [device],
@@ -50,7 +50,7 @@ def main(spec: dict[str, Any]) -> dict[str, Any]:
     engines: [unit of a container engine that was installed as a package], docker_containers: how many Docker has,
     resolvers: [address in /etc/resolv.conf], selinux_off: [boolean that is off where SELinux enforces],
     firewalld: [source that it trusts], or null where it does not run},
-    answering: [those of `vacant` that a host has]}.
+    answering: [those of `vacant` that a host has], registries: {name: what it answered}}.
     """
     now = time.time()
     host = Host(spec.get("root", "/"))
@@ -88,6 +88,10 @@ def main(spec: dict[str, Any]) -> dict[str, Any]:
         engines=[unit for unit in ENGINES if any(os.path.exists(host.path(f"{d}/{unit}")) for d in PACKAGED_UNITS)],
         answering=[address for address in spec["vacant"] if answers(address)],
     )
+    if spec["registries"]:
+        from . import registries  # what it imports takes longer than all of the above
+
+        answer["registries"] = registries.ask(spec["registries"])
     return answer
 
 

@@ -108,6 +108,14 @@ def test_a_secret_shows_that_it_changes_and_nothing_else(root: Path) -> None:
     assert "hunter" not in json.dumps(answer)
 
 
+@pytest.mark.parametrize("after", [[a_file("public\n", mode="0644")], []], ids=["readable by all", "removed"])
+def test_what_held_a_secret_shows_nothing_of_it_when_it_no_longer_does(root: Path, after: list[dict[str, Any]]) -> None:
+    run("apply", spec_of(root, files=[a_file("hunter1\n", mode="0600", secret=True)]))
+    answer = run("compare", spec_of(root, files=after))
+    assert len(answer["changes"]) == 1
+    assert "hunter" not in json.dumps(answer)
+
+
 @pytest.mark.parametrize("drift", ["content", "mode", "missing"])
 def test_drift_by_hand_is_seen_and_repaired(root: Path, drift: str) -> None:
     spec = spec_of(root, files=[a_file()])

@@ -115,7 +115,7 @@ def test_a_whole_root(root: Root) -> None:
     root.write("/proc/swaps", "Filename Type Size Used Priority\n/dev/sda2 partition 1 0 -2\n")
     root.write("/etc/kubernetes/pki/ca.crt", "certificate")
     (root.path / "run/systemd/system").mkdir(parents=True)
-    answer = probe.main({"root": str(root.path), **QUESTIONS, "vacant": []})
+    answer = probe.main({"root": str(root.path), **QUESTIONS, "vacant": [], "registries": {}})
     facts = Facts.model_validate(answer)
     assert (facts.hostname, facts.machine_id) == ("node-1", "3d1219c7c4c5404aaa1f6d2a48adfda4")
     assert (facts.systemd, facts.swap, facts.components) == (True, ("/dev/sda2",), ())
@@ -132,7 +132,7 @@ def test_this_machine() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
         before = time.time()
-        answer: dict[str, Any] = probe.main({**QUESTIONS, "vacant": [], "ports": [port]})
+        answer: dict[str, Any] = probe.main({**QUESTIONS, "vacant": [], "registries": {}, "ports": [port]})
     assert before <= answer["time"] <= time.time()
     (listener,) = answer["ports"]
     assert (listener["address"], listener["pid"], listener["ours"]) == ("127.0.0.1", os.getpid(), False)
@@ -146,7 +146,7 @@ def test_without_root_it_says_so_and_no_more() -> None:
     before = os.geteuid()
     os.seteuid(before or 65534)
     try:
-        answer = probe.main({**QUESTIONS, "vacant": []})
+        answer = probe.main({**QUESTIONS, "vacant": [], "registries": {}})
     finally:
         os.seteuid(before)
     assert answer["root"] is False
