@@ -20,6 +20,9 @@ module Kubeinstall
     machine.provider_name == :libvirt && machine.provider_config.driver == "qemu"
   end
 
+  # Of machines that are emulated: even sudo may take longer to ask for a password than Ansible waits for it.
+  SLOW = "    # The machines are emulated.\n    cluster_ready_timeout: 600\n    ansible_ssh_timeout: 60\n"
+
   class InstallError < Vagrant::Errors::VagrantError
     error_message("The machines are up, but the cluster was not installed: what it said is above. Mend that and repeat `vagrant up`.")
   end
@@ -103,7 +106,7 @@ module Kubeinstall
               -o 'UserKnownHostsFile="{{ inventory_dir }}/#{known_hosts}"'
               -o StrictHostKeyChecking=yes -o IdentitiesOnly=yes -o IdentityAgent=none
       YAML
-      lines << "    # The machines are emulated.\n    cluster_ready_timeout: 600\n" if emulated
+      lines << SLOW if emulated
       lines << "  children:\n"
       groups = { "control_plane" => @control_planes, "etcd" => @control_planes, "node" => @nodes }
       groups.each do |group, members|

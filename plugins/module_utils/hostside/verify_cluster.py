@@ -1,8 +1,8 @@
 """Starts a pod on every node to try the network from, and takes them away again; run on a control plane.
 
 spec: remove (take away what is there, and nothing else), server, authority, certificate, key, nodes (names), version,
-      domain, dns_address, host (this control plane's name), seconds (to wait for the pods), guard (seconds until
-      they go by themselves, 0 for never)
+      domain, dns_address, host (this control plane's name), patience (seconds for the API to answer), seconds (to wait
+      for the pods), guard (seconds until they go by themselves, 0 for never)
 Returns {checks: [{check, host, problems, detail}], network: what network_probe.py is told, null where no API answers}.
 """
 
@@ -37,7 +37,7 @@ COREFILE = f".:5353 {{\n  health :{PORT} {{\n    lameduck 0s\n  }}\n  whoami\n}}
 def main(spec: dict[str, Any]) -> dict[str, Any]:
     access = [spec[name] for name in ("server", "authority", "certificate", "key")]
     try:
-        with contextlib.closing(API(*access, patience=5)) as api:
+        with contextlib.closing(API(*access, patience=spec["patience"])) as api:
             remove(api)
             if spec["remove"]:
                 return {"checks": [], "network": None}

@@ -58,7 +58,7 @@ def node(api: API) -> Iterator[str]:
 
 def run(access: dict[str, Any], **more: Any) -> dict[str, Any]:
     spec = {"remove": False, "host": "cp", "nodes": ["one", "two"], "version": "1.0.1", "domain": "cluster.local"}
-    spec |= {"dns_address": "10.96.0.10", "seconds": 0.5, "guard": 0}
+    spec |= {"dns_address": "10.96.0.10", "patience": 5, "seconds": 0.5, "guard": 0}
     result: dict[str, Any] = verify_cluster.main(access | spec | more)
     return result
 
