@@ -24,7 +24,8 @@ from typing import Any, Callable
 
 from .host import Host
 
-NAMESPACES = "/var/run/netns"
+# Where containerd and Docker keep pods' network namespaces.
+NAMESPACES = ("/run/netns", "/run/docker/netns")
 CLONE_NEWNET = 0x40000000
 TIMEOUT = 2
 BESIDE = 32
@@ -56,7 +57,7 @@ def network_checks(spec: dict[str, Any]) -> list[dict[str, Any]]:
         found["pods"].append(f"the API knows this node by {own['address']}, the inventory by {spec['address']}")
     namespace = network_namespace_of(own["pod"])
     if namespace is None:
-        found["pods"].append(f"no network namespace under {NAMESPACES} has the address {own['pod']} of this node's pod")
+        found["pods"].append(f"no pod's network namespace on this host has the address {own['pod']} of this node's pod")
     else:
         for name, problems in inside(namespace, lambda: _from_pod(spec)).items():
             found[name] += problems
@@ -195,7 +196,7 @@ def network_namespace_of(address: str) -> str | None:
                 return False
             return True
 
-    for path in sorted(glob.glob(f"{NAMESPACES}/*")):
+    for path in sorted(path for folder in NAMESPACES for path in glob.glob(f"{folder}/*")):
         with contextlib.suppress(OSError):  # a pod that ends takes its namespace away
             if inside(path, has_it):
                 return path

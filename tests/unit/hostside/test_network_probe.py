@@ -122,7 +122,7 @@ def namespace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
     made = subprocess.run(["unshare", f"--net={kept}", "sh", "-c", setup], capture_output=True, text=True, check=False)
     if made.returncode != 0:
         pytest.skip(f"no network namespace can be made here: {made.stderr.strip()}")
-    monkeypatch.setattr(probe, "NAMESPACES", str(tmp_path))
+    monkeypatch.setattr(probe, "NAMESPACES", (str(tmp_path),))
     yield kept
     subprocess.run(["umount", str(kept)], check=True)
 
