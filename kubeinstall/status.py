@@ -158,5 +158,6 @@ def _cell(name: str, component: Mapping[str, Any] | None) -> Text:
         return Text(f"{name} missing", "red")
     if component["problem"] or component["state"] != "active":
         return Text(f"{name} {component['state'] or 'damaged'}", "red")
-    program = str(component["unit"]).removesuffix(".service")
-    return Text(f"{name} {component['versions'].get(program, '')}".rstrip())
+    # Of the program that the service is named after, or the component; Docker's packages have versions of their own.
+    versions, program = component["versions"], str(component["unit"]).removesuffix(".service")
+    return Text(f"{name} {versions.get(program) or versions.get(name, '')}".rstrip())
