@@ -58,7 +58,9 @@ def _install(host: Host, names: list[str]) -> None:
         host.run(["dnf", "-y", "install", *names], timeout=900)
         return
     quiet = {"DEBIAN_FRONTEND": "noninteractive"}
-    command = ["apt-get", "-y", "--no-install-recommends", "-o", "DPkg::Lock::Timeout=120", "install", *names]
+    # A file of ours may be one of the package's settings, as containerd's is: it stays, and nobody is asked.
+    options = ["DPkg::Lock::Timeout=120", "DPkg::Options::=--force-confdef", "DPkg::Options::=--force-confold"]
+    command = ["apt-get", "-y", "--no-install-recommends", *(f"-o{option}" for option in options), "install", *names]
     if host.run(command, check=False, timeout=900, environment=quiet).returncode != 0:
         host.run(["apt-get", "-o", "DPkg::Lock::Timeout=120", "update"], check=False, timeout=600)
         host.run(command, timeout=900, environment=quiet)
