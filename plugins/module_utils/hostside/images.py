@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
-import os
+import socket
 import threading
 from typing import Any, Dict, Iterable, List, Optional, Set
 
@@ -26,7 +26,7 @@ def main(spec: Dict[str, Any]) -> Dict[str, Any]:
     Returns {architecture, missing: [reference]} of those the engine lacks, or has with another id, after loading.
     """
     host = Host()
-    if not os.path.exists(DOCKER_SOCKET if engine(host) == DOCKER else SOCKET):
+    if not _listens(DOCKER_SOCKET if engine(host) == DOCKER else SOCKET):
         raise HostError("no container engine runs on this host: run kubeinstall apply, or the role container_engine")
     for archive in spec["archives"]:
         load(archive)
@@ -36,9 +36,15 @@ def main(spec: Dict[str, Any]) -> Dict[str, Any]:
     return {"architecture": host.architecture, "missing": missing}
 
 
+def _listens(path: str) -> bool:
+    """An engine that was stopped may leave its socket behind."""
+    with socket.socket(socket.AF_UNIX) as connection:
+        return connection.connect_ex(path) == 0
+
+
 def _targets(host: Host) -> Dict[str, str]:
     """{name: digest of its manifest or index} of all images; none where no containerd runs (yet)."""
-    if not os.path.exists(SOCKET):
+    if not _listens(SOCKET):
         return {}
     lines = host.run([*CTR, "images", "ls"]).stdout.splitlines()[1:]
     return {fields[0]: fields[2] for fields in (line.split() for line in lines) if len(fields) > 2}
@@ -65,7 +71,7 @@ def identities(references: Iterable[str]) -> Dict[str, Optional[str]]:
 
 def _in_docker(host: Host, references: Iterable[str]) -> Dict[str, str]:
     """{reference: its id} of those there; none where Docker does not run (yet)."""
-    if not os.path.exists(DOCKER_SOCKET):
+    if not _listens(DOCKER_SOCKET):
         return {}
     listed = docker(host, "image", "ls", "--no-trunc", "--format", "{{.Repository}}:{{.Tag}} {{.ID}}").splitlines()
     there = {normalized(name): identity for name, identity in (line.split() for line in listed)}
