@@ -31,9 +31,9 @@ def lab(request: pytest.FixtureRequest) -> Iterator[Cluster]:
         pytest.skip(f"needs cri-dockerd: {error}")
     keep = request.config.getoption("--keep-lab")
     with lab_of("test-engines", "--control-planes", "1", "--nodes", "2", keep=keep) as cluster:
-        for name in cluster.nodes:
+        for name, engine in zip(cluster.nodes, ("containerd", "docker"), strict=True):
             offer(cluster, name)
-        want(cluster, cluster.nodes[1], "docker")
+            want(cluster, name, engine)
         yield cluster
 
 
