@@ -35,9 +35,12 @@ def problems(console: Console, error: KubeinstallError) -> None:
 
 
 @contextmanager
-def watch(console: Console, hosts: Sequence[str], *, check: bool = False) -> Iterator[View]:
-    """A view to hand a run's events to. On a terminal it lists the hosts and what each does, until the run is over."""
-    view = View(console, hosts, check=check)
+def watch(console: Console, hosts: Sequence[str], *, check: bool = False, said: Iterable[str] = ()) -> Iterator[View]:
+    """A view to hand a run's events to. On a terminal it lists the hosts and what each does, until the run is over.
+
+    `said` are warnings that the user has been given already.
+    """
+    view = View(console, hosts, check=check, said=said)
     if not console.is_terminal:
         yield view
         view.flush()
@@ -50,8 +53,10 @@ def watch(console: Console, hosts: Sequence[str], *, check: bool = False) -> Ite
 class View:
     """Hears a run's events. What is done becomes lines that stay; what goes on is drawn below them."""
 
-    def __init__(self, console: Console, hosts: Sequence[str], *, check: bool = False) -> None:
-        self._console, self._check = console, check
+    def __init__(
+        self, console: Console, hosts: Sequence[str], *, check: bool = False, said: Iterable[str] = ()
+    ) -> None:
+        self._console, self._check, self._said = console, check, set(said)
         self._started = time.monotonic()
         self._title = "Starting"
         self._play: tuple[str, float] | None = None
@@ -78,7 +83,7 @@ class View:
             self._title = "Stopping"
             self._line(Text("stopping: this takes some seconds", "yellow"))
         elif event.kind == "warning":
-            self._line(Text(f"warning: {event.message}", "yellow"))
+            self._warn(event.message)
         elif event.kind == "diff":
             self._diffs.setdefault((event.host, event.step), []).extend(difference(one) for one in event.diff)
         elif event.kind == "start":
@@ -134,8 +139,16 @@ class View:
             )
         )
 
+    def _warn(self, warning: str) -> None:
+        if warning not in self._said:
+            self._said.add(warning)
+            self._line(Text(f"warning: {warning}", "yellow"))
+
     def _outcome(self, event: Event) -> None:
         self._set(event.host, "")
+        # Ansible prints a task's own as a part of its outcome.
+        for warning in event.result.get("warnings") or ():
+            self._warn(str(warning))
         if event.kind in ("failed", "unreachable") and not event.ignored:
             self._failed = True
             first = event.message.partition("\n")[0]

@@ -113,7 +113,7 @@ class Servers:
         mirrored = MIRRORED.removeprefix("docker.io/")
         for name in (self.image, *(f"{self.names[which]}/{mirrored}" for which in ("mirror", "locked-mirror"))):
             self.lab.sh(self.host, f"{ctr} tag --force {reference} {name}")
-            self.lab.sh(self.host, f"{ctr} push --user '{USER}:{PASSWORD}' --tlscacert {FOLDER}/ca.crt {name}")
+            self.lab.sh(self.host, f"{ctr} push --local --user '{USER}:{PASSWORD}' --tlscacert {FOLDER}/ca.crt {name}")
 
     @property
     def image(self) -> str:

@@ -67,6 +67,13 @@ def test_a_failure_is_said_when_it_happens() -> None:
     assert "expected" not in said(where)
 
 
+def test_a_tasks_warning_is_said_once_unless_it_was_before() -> None:
+    where = console()
+    with report.watch(where, ["a", "b"], said=["known"]) as view:
+        hear(view, *(event("ok", host, result={"warnings": ["known", "new"]}) for host in ("a", "b")))
+    assert [line[9:] for line in said(where).splitlines()] == ["warning: new"]
+
+
 def test_the_same_difference_is_shown_once_with_its_hosts() -> None:
     where = console()
     with report.watch(where, ["a", "b", "c"], check=True) as view:
