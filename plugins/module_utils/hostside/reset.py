@@ -122,8 +122,13 @@ def _started(host: Host, record: Record, check: bool) -> None:
 
 
 def _foreign_namespaces(host: Host) -> list[str]:
-    asked = host.run(["ctr", "--connect-timeout", "5s", "namespaces", "ls", "--quiet"])
-    return sorted(set(asked.stdout.split()) - {"k8s.io"})
+    """Others than ours in which there is something: a Docker Engine that was here leaves an empty one."""
+
+    def ask(*arguments: str) -> list[str]:
+        return host.run(["ctr", "--connect-timeout", "5s", *arguments, "--quiet"]).stdout.split()
+
+    others = sorted(set(ask("namespaces", "ls")) - {"k8s.io"})
+    return [name for name in others if any(ask("--namespace", name, what, "ls") for what in ("containers", "images"))]
 
 
 # Pods
