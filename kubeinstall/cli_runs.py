@@ -102,8 +102,7 @@ def play(
 
     console = Console()
     files = [paths.playbook(name) for name in playbooks]
-    names = [host.name for host in cluster.hosts]
-    said = [str(warning) for warning in cluster.warnings]
+    names, said = [host.name for host in cluster.hosts], {str(warning) for warning in cluster.warnings}
     # A check touches nothing and may run beside anything.
     alone = nullcontext() if check else runs.alone(inventory)
     with alone, report.watch(console, names, check=check, said=said) as view:

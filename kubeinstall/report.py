@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -35,10 +35,10 @@ def problems(console: Console, error: KubeinstallError) -> None:
 
 
 @contextmanager
-def watch(console: Console, hosts: Sequence[str], *, check: bool = False, said: Iterable[str] = ()) -> Iterator[View]:
+def watch(console: Console, hosts: Sequence[str], *, check: bool = False, said: Collection[str] = ()) -> Iterator[View]:
     """A view to hand a run's events to. On a terminal it lists the hosts and what each does, until the run is over.
 
-    `said` are warnings that the user has been given already.
+    `said` are warnings that the user has read already.
     """
     view = View(console, hosts, check=check, said=said)
     if not console.is_terminal:
@@ -54,9 +54,10 @@ class View:
     """Hears a run's events. What is done becomes lines that stay; what goes on is drawn below them."""
 
     def __init__(
-        self, console: Console, hosts: Sequence[str], *, check: bool = False, said: Iterable[str] = ()
+        self, console: Console, hosts: Sequence[str], *, check: bool = False, said: Collection[str] = ()
     ) -> None:
-        self._console, self._check, self._said = console, check, set(said)
+        self._console, self._check = console, check
+        self._said = set(said)
         self._started = time.monotonic()
         self._title = "Starting"
         self._play: tuple[str, float] | None = None
@@ -83,7 +84,7 @@ class View:
             self._title = "Stopping"
             self._line(Text("stopping: this takes some seconds", "yellow"))
         elif event.kind == "warning":
-            self._warn(event.message)
+            self._line(Text(f"warning: {event.message}", "yellow"))
         elif event.kind == "diff":
             self._diffs.setdefault((event.host, event.step), []).extend(difference(one) for one in event.diff)
         elif event.kind == "start":
@@ -139,16 +140,12 @@ class View:
             )
         )
 
-    def _warn(self, warning: str) -> None:
-        if warning not in self._said:
-            self._said.add(warning)
-            self._line(Text(f"warning: {warning}", "yellow"))
-
     def _outcome(self, event: Event) -> None:
         self._set(event.host, "")
-        # Ansible prints a task's own as a part of its outcome.
-        for warning in event.result.get("warnings") or ():
-            self._warn(str(warning))
+        for warning in map(str, event.result.get("warnings") or ()):
+            if warning not in self._said:
+                self._said.add(warning)
+                self._line(Text(f"warning: {warning}", "yellow"))
         if event.kind in ("failed", "unreachable") and not event.ignored:
             self._failed = True
             first = event.message.partition("\n")[0]

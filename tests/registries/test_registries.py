@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import base64
 import re
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -54,6 +56,28 @@ def changed(cluster: Cluster, *arguments: str, playbook: str = "container_engine
     return sum(counts["changed"] for counts in recap(text).values())
 
 
+@contextmanager
+def commands() -> Iterator[set[str]]:
+    """The command lines of all processes meanwhile, here and on the lab's hosts, which are containers here."""
+    seen: set[str] = set()
+    done = threading.Event()
+
+    def look() -> None:
+        while not done.wait(0.05):
+            for file in Path("/proc").glob("[0-9]*/cmdline"):
+                # A process may end while it is looked at.
+                with suppress(OSError):
+                    seen.add(file.read_bytes().replace(b"\0", b" ").decode(errors="replace"))
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    try:
+        yield seen
+    finally:
+        done.set()
+        thread.join()
+
+
 def engine_of(cluster: Cluster, node: str) -> str:
     return cluster.lab.variable(node, "container_engine", "containerd")
 
@@ -64,7 +88,10 @@ def test_a_pod_pulls_with_what_its_node_knows(cluster: Cluster, servers: Servers
         foreseen = apply(cluster, "--check", "--diff")
         assert f"{CONFIG} (0600 0:0)" in foreseen
         assert "(kept secret): another content" in foreseen
-        apply(cluster)
+        with commands() as seen:
+            apply(cluster)
+        assert any("containerd" in line for line in seen)
+        assert [line for line in seen if any(secret in line for secret in SECRETS)] == []
         pulled(cluster, node, servers.image)
         assert cluster.sh(node, f"stat --format=%a:%U {CONFIG}") == "600:root\n"
         assert cluster.sh(node, f"cat /var/lib/kubeinstall/originals{CONFIG}") == '{"auths": {}}\n'
@@ -139,6 +166,24 @@ def test_a_proxys_password_is_for_root_alone(cluster: Cluster, servers: Servers,
         assert url in cluster.sh(node, f"cat /proc/$(systemctl show --property=MainPID --value {unit})/environ")
     # What held it is not shown either when it goes.
     assert "(kept secret)" in apply(cluster, "--check", "--diff")
+
+
+def test_the_pause_image_comes_from_a_private_registry(cluster: Cluster, servers: Servers, node: str) -> None:
+    if engine_of(cluster, node) == "docker":
+        pytest.skip("cri-dockerd pulls the pause image")
+    # kubeinstall puts its own in the place of one whose registry the host itself does not believe.
+    trusted = "/usr/local/share/ca-certificates/registry.crt"
+    cluster.sh(node, f"echo '{servers.authority.read_text()}' > {trusted}; update-ca-certificates")
+    try:
+        with wanted(cluster, node, private(servers, authority=None), container_engine_pause_image=servers.image):
+            apply(cluster)
+            cluster.sh(node, f"ctr --namespace k8s.io images remove --sync {servers.image}")
+            assert changed(cluster) == 0
+            pulled(cluster, node, servers.image)
+            sandboxes = cluster.sh(node, "ctr --namespace k8s.io containers list")
+            assert sandboxes.count(servers.image) == 2, sandboxes
+    finally:
+        cluster.sh(node, f"rm {trusted}; update-ca-certificates --fresh")
 
 
 def test_a_wrong_password_is_said_before_anything_is_touched(cluster: Cluster, servers: Servers, node: str) -> None:
