@@ -104,10 +104,6 @@ class Lab:
     def address(self, host: Host) -> str:
         return str(self._listed["_meta"]["hostvars"][self.name(host)]["node_address"])
 
-    def variable(self, name: str, variable: str, default: str = "") -> str:
-        """A host's variable, as the inventory has it."""
-        return str(self._listed["_meta"]["hostvars"][name].get(variable, default))
-
     def sh(self, host: Host, command: str) -> str:
         """What a command prints on a host; fails with what it says."""
         done = host.run(command)

@@ -7,10 +7,8 @@ from collections.abc import Iterator
 import pytest
 from rich.console import Console
 
-from kubeinstall.components import fetch, machine_architecture
-from kubeinstall.errors import ComponentError
 from tests.clusters import Cluster, lab_of
-from tests.engines.state import offer, want
+from tests.engines.state import want, why_no_docker
 from tests.ha.traffic import rows, table
 
 SHOWN: dict[str, str] = {}
@@ -25,14 +23,11 @@ def shown() -> dict[str, str]:
 @pytest.fixture(scope="session")
 def lab(request: pytest.FixtureRequest) -> Iterator[Cluster]:
     """One control plane and two nodes, fresh."""
-    try:
-        fetch(["cri-dockerd"], versions={}, architecture=machine_architecture())
-    except ComponentError as error:
-        pytest.skip(f"needs cri-dockerd: {error}")
     keep = request.config.getoption("--keep-lab")
     with lab_of("test-engines", "--control-planes", "1", "--nodes", "2", keep=keep) as cluster:
+        if why := why_no_docker(cluster):
+            pytest.skip(why)
         for name, engine in zip(cluster.nodes, ("containerd", "docker"), strict=True):
-            offer(cluster, name)
             want(cluster, name, engine)
         yield cluster
 

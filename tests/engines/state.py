@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import pytest
 import yaml
 
+from kubeinstall.components import fetch, machine_architecture
+from kubeinstall.errors import ComponentError
 from tests.clusters import Cluster
 
-__all__ = ["containers", "offer", "runtimes", "want"]
+__all__ = ["containers", "runtimes", "want", "why_no_docker"]
 
 # What the inventory says of a host besides its engine.
 Settings = dict[str, object]
@@ -21,12 +22,17 @@ def want(cluster: Cluster, name: str, engine: str, settings: Settings | None = N
     cluster.lab.read_again()
 
 
-def offer(cluster: Cluster, name: str) -> None:
-    """See that the host's package sources have Docker Engine; skips where they can't be reached."""
-    host = cluster.host(name)
-    asked = host.run("apt-get -qq update && apt-cache show docker.io >/dev/null")
-    if asked.rc != 0:
-        pytest.skip(f"needs package sources that lab hosts reach: {asked.stderr.strip() or asked.stdout.strip()}")
+def why_no_docker(cluster: Cluster) -> str:
+    """What hosts of this lab lack to have Docker Engine; empty where they lack nothing."""
+    try:
+        fetch(["cri-dockerd"], versions={}, architecture=machine_architecture())
+    except ComponentError as error:
+        return f"needs cri-dockerd: {error}"
+    for name in cluster.nodes:
+        asked = cluster.host(name).run("apt-get -qq update && apt-cache show docker.io >/dev/null")
+        if asked.rc != 0:
+            return f"needs package sources that lab hosts reach: {asked.stderr.strip() or asked.stdout.strip()}"
+    return ""
 
 
 def runtimes(cluster: Cluster) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""A control plane and a node, real registries and a proxy beside the control plane, and a cluster that uses them."""
+"""A control plane and a node of each container engine, a cluster on them, and real registries and a proxy beside it."""
 
 from __future__ import annotations
 
@@ -8,16 +8,20 @@ from pathlib import Path
 import pytest
 
 from tests.clusters import Cluster, lab_of
+from tests.engines.state import want, why_no_docker
 from tests.registries.servers import Servers, program
 
-ENGINES = ("containerd",)
+ENGINES = ("containerd", "docker")
 
 
 @pytest.fixture(scope="session")
 def lab(request: pytest.FixtureRequest) -> Iterator[Cluster]:
-    size = ("--control-planes", "1", "--nodes", "1")
+    size = ("--control-planes", "1", "--nodes", "2")
     with lab_of("test-registries", *size, keep=request.config.getoption("--keep-lab")) as cluster:
         try:
+            engines = ENGINES[:1] * 2 if why_no_docker(cluster) else ENGINES
+            for name, engine in zip(cluster.nodes, engines, strict=True):
+                want(cluster, name, engine)
             yield cluster
         finally:
             for name in cluster.addresses:
@@ -42,6 +46,8 @@ def cluster(lab: Cluster, servers: Servers) -> Cluster:
 
 @pytest.fixture(scope="session", params=ENGINES)
 def node(request: pytest.FixtureRequest, cluster: Cluster) -> str:
-    """A node for each container engine."""
-    engines = {name: cluster.lab.variable(name, "container_engine", "containerd") for name in cluster.nodes}
-    return next(name for name, engine in engines.items() if engine == request.param)
+    """A node of each container engine."""
+    found = [name for name in cluster.nodes if cluster.lab.variables(name)["container_engine"] == request.param]
+    if not found:
+        pytest.skip(why_no_docker(cluster))
+    return found[0]

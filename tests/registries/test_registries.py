@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from tests.clusters import Cluster
+from tests.engines.state import want
 from tests.lab import SNAPSHOT, recap
 from tests.registries.pods import not_pulled, pod, pulled, restarts
 from tests.registries.servers import MIRRORED, PASSWORD, USER, WRONG, Servers
@@ -32,14 +32,13 @@ def private(servers: Servers, **more: Any) -> dict[str, Any]:
 
 @contextmanager
 def wanted(cluster: Cluster, node: str, *registries: dict[str, Any], **more: Any) -> Iterator[None]:
-    """What the inventory says of the node, until the next run after this."""
-    file = cluster.inventory / "host_vars" / f"{node}.yml"
-    file.parent.mkdir(exist_ok=True)
-    file.write_text(yaml.safe_dump({"container_engine_registries": list(registries), **more}))
+    """What the inventory says of the node besides its engine, until the next run after this."""
+    engine = engine_of(cluster, node)
+    want(cluster, node, engine, {"container_engine_registries": list(registries), **more})
     try:
         yield
     finally:
-        file.unlink()
+        want(cluster, node, engine)
 
 
 def apply(cluster: Cluster, *arguments: str, code: int = 0) -> str:
@@ -79,7 +78,7 @@ def commands() -> Iterator[set[str]]:
 
 
 def engine_of(cluster: Cluster, node: str) -> str:
-    return cluster.lab.variable(node, "container_engine", "containerd")
+    return str(cluster.lab.variables(node)["container_engine"])
 
 
 def test_a_pod_pulls_with_what_its_node_knows(cluster: Cluster, servers: Servers, node: str) -> None:
@@ -193,7 +192,7 @@ def test_a_wrong_password_is_said_before_anything_is_touched(cluster: Cluster, s
     with wanted(cluster, node, private(servers, password=WRONG)):
         said = apply(cluster, code=1)
     refused = f"the registry {servers.names['private']} refuses the user kube with the password that it was given"
-    assert re.search(rf"{node}, [^ ]*host_vars/{node}.yml:1: {re.escape(refused)}", said), said
+    assert re.search(rf"{node}, [^ ]*host_vars/{node}.yml:2: {re.escape(refused)}", said), said
     after = cluster.sh(node, SNAPSHOT + f"sha256sum {CONFIG} /var/lib/kubeinstall/*.json"), cluster.invocations()
     assert after == before
 
