@@ -10,9 +10,11 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from kubeinstall.cluster.applications import check_applications
 from kubeinstall.cluster.balancer import API_PORT, check_balancer
 from kubeinstall.cluster.facts import check_facts
 from kubeinstall.cluster.files import check_checkout, check_manifests
+from kubeinstall.cluster.flannel import check_flannel
 from kubeinstall.cluster.hosts import check_hosts, node_address, taints
 from kubeinstall.cluster.inputs import CONTROL_PLANE, ETCD, NODE, Findings, Inputs
 from kubeinstall.cluster.known import Known, known_inputs
@@ -118,9 +120,11 @@ class Cluster(BaseModel):
         check_hosts(inputs, formed, errors, warnings)
         check_networks(inputs, errors, warnings)
         check_balancer(inputs, errors)
+        check_applications(inputs, errors)
         check_manifests(inputs, errors)
         check_checkout(warnings)
         check_facts(inputs, known, reports, formed, errors)
+        check_flannel(inputs, known, reports, knowledge or Knowledge(), errors, warnings)
         welcomed = check_membership(inputs, knowledge or Knowledge(), reports, welcome, errors, warnings)
         if problems := errors.problems():
             raise InputError(_headline(problems), problems=problems)

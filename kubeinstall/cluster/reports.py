@@ -77,6 +77,7 @@ class Facts(BaseModel):
     selinux_off: tuple[str, ...] = ()
     firewalld: tuple[str, ...] | None = None
     answering: tuple[str, ...] = ()
+    flannel: Mapping[str, str] | None = None
 
 
 class Report(BaseModel):

@@ -20,11 +20,14 @@ class ActionModule(ActionBase):
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         result: dict[str, Any] = super().run(tmp, task_vars)
         _, arguments = self.validate_argument_spec(
-            argument_spec={"vacant": {"type": "list", "elements": "str", "default": []}}
+            argument_spec={
+                "vacant": {"type": "list", "elements": "str", "default": []},
+                "backend": {"type": "str", "default": ""},
+            }
         )
         before = time.time()
         try:
-            facts = call(self, task_vars or {}, "probe", {**QUESTIONS, "vacant": arguments["vacant"]})
+            facts = call(self, task_vars or {}, "probe", {**QUESTIONS, **arguments})
         except AnsibleConnectionFailure:
             raise
         except AnsibleError as error:

@@ -129,7 +129,13 @@ def test_a_role_knows_neither_other_roles_nor_groups(role: str) -> None:
 
 def test_site_runs_each_role_in_order() -> None:
     imported = [play["ansible.builtin.import_playbook"] for play in plays_of("site")]
-    assert imported == ["preflight.yml", *(f"{role}.yml" for role in ROLES), "cluster_manifests.yml", "unused.yml"]
+    assert imported == [
+        "preflight.yml",
+        *(f"{role}.yml" for role in ROLES),
+        "cluster_manifests.yml",
+        "etcd_users.yml",
+        "unused.yml",
+    ]
 
 
 @pytest.mark.parametrize("role", ROLES)
@@ -140,7 +146,8 @@ def test_each_role_has_a_playbook(role: str) -> None:
         for task in play["tasks"]
         if "ansible.builtin.import_role" in task
     }
-    assert used == {f"kubeinstall.cluster.{role}"}
+    # flannel's network may lie in etcd, as a user's.
+    assert used - ({"kubeinstall.cluster.etcd"} if role == "flannel" else set()) == {f"kubeinstall.cluster.{role}"}
 
 
 @pytest.mark.parametrize("name", [*ROLES, "cluster_manifests"])
@@ -233,7 +240,10 @@ def test_defaults_that_stand_twice_are_the_same_twice() -> None:
 def test_what_the_wiring_takes_from_a_role_has_the_default_of_that_role() -> None:
     text = (ROOT / "playbooks/vars/cluster.yml").read_text()
     found = [(name, value) for name, value in re.findall(r"(\w+) \| default\(([^()]*)\)", text) if name in INPUTS]
-    assert [name for name, _ in found] == ["container_engine_systemd_cgroup", "kube_proxy_mode"]
+    # Each is taken from the role by a host's own task, and by plays that choose their hosts.
+    taken = ["flannel_subnet_manager", "etcd_application_users", "flannel_subnet_manager", "flannel_subnet_manager"]
+    taken += ["etcd_application_users", "container_engine_systemd_cgroup", "kube_proxy_mode"]
+    assert [name for name, _ in found] == taken
     for name, value in found:
         assert yaml.safe_load(value) == defaults(INPUTS[name])[name]
 
