@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from kubeinstall.cluster.applications import check_applications
+from kubeinstall.cluster.applications import APPLICATIONS, check_applications
 from kubeinstall.cluster.balancer import API_PORT, check_balancer
 from kubeinstall.cluster.facts import check_facts
 from kubeinstall.cluster.files import check_checkout, check_manifests
@@ -172,6 +172,14 @@ class Cluster(BaseModel):
     def nodes(self) -> tuple[Host, ...]:
         """All that run pods: the control planes, then the nodes."""
         return self.control_plane + tuple(host for host in self._in(NODE) if CONTROL_PLANE not in host.groups)
+
+    @property
+    def applications(self) -> dict[str, str]:
+        """The prefixes of applications' own keys in etcd, by name."""
+        said: Mapping[str, Any] = next(
+            (host.variables[APPLICATIONS] for host in self.hosts if APPLICATIONS in host.variables), {}
+        )
+        return {name: one["prefix"] for name, one in said.items()}
 
     @property
     def api_servers(self) -> tuple[str, ...]:
