@@ -58,6 +58,10 @@ cluster-tests: venv ## Run the tests on a lab of their own, which is removed aft
 test-ha: venv ## Change, kill and restore clusters of many control planes, on labs of their own
 	$(PYTEST) tests/ha
 
+.PHONY: test-classic
+test-classic: venv ## Prove flannel on etcd, its backends and etcd's users, on a lab of their own
+	$(PYTEST) tests/classic
+
 .PHONY: molecule
 molecule: venv ## Prove the roles by their molecule scenarios; one role's with ROLE=etcd
 	$(SCENARIOS) -k "$(ROLE)"
@@ -87,7 +91,7 @@ bench: venv ## Measure an install, a second run, and what they cost at least
 	$(BIN)/python benchmarks/bench.py
 
 .PHONY: test-all
-test-all: components check cluster-tests test-ha molecule vagrant bench ## Run all tests and the benchmarks
+test-all: components check cluster-tests test-ha test-classic molecule vagrant bench ## Run all tests and the benchmarks
 
 .PHONY: wheel
 wheel: venv ## Build the wheel into dist/
