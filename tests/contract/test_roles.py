@@ -241,8 +241,8 @@ def test_what_the_wiring_takes_from_a_role_has_the_default_of_that_role() -> Non
     text = (ROOT / "playbooks/vars/cluster.yml").read_text()
     found = [(name, value) for name, value in re.findall(r"(\w+) \| default\(([^()]*)\)", text) if name in INPUTS]
     # Each is taken from the role by a host's own task, and by plays that choose their hosts.
-    taken = [*["flannel_subnet_manager", "etcd_application_users"] * 2, "container_engine_systemd_cgroup", "kube_proxy_mode"]
-    assert [name for name, _ in found] == taken
+    twice = ["flannel_subnet_manager", "etcd_application_users"]
+    assert [name for name, _ in found] == [*twice, *twice, "container_engine_systemd_cgroup", "kube_proxy_mode"]
     for name, value in found:
         assert yaml.safe_load(value) == defaults(INPUTS[name])[name]
 
