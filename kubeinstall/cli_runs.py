@@ -99,10 +99,10 @@ def play(
 
     console = Console()
     files = [paths.playbook(name) for name in playbooks]
-    names = [host.name for host in cluster.hosts]
+    names, said = [host.name for host in cluster.hosts], {str(warning) for warning in cluster.warnings}
     # A check touches nothing and may run beside anything.
     alone = nullcontext() if check else runs.alone(inventory)
-    with alone, report.watch(console, names, check=check) as view:
+    with alone, report.watch(console, names, check=check, said=said) as view:
         result = runs.run(
             files, inventory, check=check, diff=diff, limit=limit, extra_vars=extra_vars, on_event=view.hear
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -35,9 +35,12 @@ def problems(console: Console, error: KubeinstallError) -> None:
 
 
 @contextmanager
-def watch(console: Console, hosts: Sequence[str], *, check: bool = False) -> Iterator[View]:
-    """A view to hand a run's events to. On a terminal it lists the hosts and what each does, until the run is over."""
-    view = View(console, hosts, check=check)
+def watch(console: Console, hosts: Sequence[str], *, check: bool = False, said: Collection[str] = ()) -> Iterator[View]:
+    """A view to hand a run's events to. On a terminal it lists the hosts and what each does, until the run is over.
+
+    `said` are warnings that the user has read already.
+    """
+    view = View(console, hosts, check=check, said=said)
     if not console.is_terminal:
         yield view
         view.flush()
@@ -50,8 +53,11 @@ def watch(console: Console, hosts: Sequence[str], *, check: bool = False) -> Ite
 class View:
     """Hears a run's events. What is done becomes lines that stay; what goes on is drawn below them."""
 
-    def __init__(self, console: Console, hosts: Sequence[str], *, check: bool = False) -> None:
+    def __init__(
+        self, console: Console, hosts: Sequence[str], *, check: bool = False, said: Collection[str] = ()
+    ) -> None:
         self._console, self._check = console, check
+        self._said = set(said)
         self._started = time.monotonic()
         self._title = "Starting"
         self._play: tuple[str, float] | None = None
@@ -136,6 +142,10 @@ class View:
 
     def _outcome(self, event: Event) -> None:
         self._set(event.host, "")
+        for warning in map(str, event.result.get("warnings") or ()):
+            if warning not in self._said:
+                self._said.add(warning)
+                self._line(Text(f"warning: {warning}", "yellow"))
         if event.kind in ("failed", "unreachable") and not event.ignored:
             self._failed = True
             first = event.message.partition("\n")[0]

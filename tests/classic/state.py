@@ -12,7 +12,7 @@ import yaml
 
 from tests.clusters import Cluster
 from tests.ha.state import ETCDCTL
-from tests.ha.traffic import CLIENT, read_log, weigh
+from tests.ha.traffic import CLIENT, Request, read_log, weigh
 from tests.lab import eventually
 
 __all__ = ["FLANNEL", "WISHES", "asked_all_the_time", "gaps", "leases", "refused", "wish"]
@@ -56,7 +56,10 @@ def refused(cluster: Cluster, name: str, command: str) -> bool:
 
 @contextmanager
 def asked_all_the_time(cluster: Cluster, change: str) -> Iterator[None]:
-    """A pod on the first node is asked every 100 ms from a pod's network on the second one, and the gaps are noted."""
+    """A pod on the first node is asked every 100 ms, from a pod of the second one and from the control plane.
+
+    The longest time without an answer is noted.
+    """
     asked, asking = cluster.nodes
     image = cluster.lab.kubectl("get -n kube-system deployment coredns -o jsonpath={..image}").strip()
     cluster.lab.kubectl("apply -f -", {"apiVersion": "v1", "kind": "List", "items": _pods(image, asked, asking)})
@@ -64,32 +67,37 @@ def asked_all_the_time(cluster: Cluster, change: str) -> Iterator[None]:
     address, own = (
         cluster.lab.kubectl(f"get pod {name} -o jsonpath={{.status.podIP}}").strip() for name in ("asked", "asking")
     )
-    cluster.sh(asking, f"mkdir -p {DIRECTORY}; cat > {DIRECTORY}/client.py <<'EOF'\n{CLIENT.read_text()}\nEOF")
-    # In the network of that node's pod: its process is found by the address that is there.
+    # In the network of that node's pod: it is found by the address that is there.
     namespace = cluster.sh(
         asking,
         f"for name in $(ip netns list | cut -d ' ' -f 1); do"
         f" ip netns exec $name ip -4 -o address | grep -q ' {own}/' && echo $name; done; true",
     ).split()[0]
-    command = f"ip netns exec {namespace} /usr/bin/python3 {DIRECTORY}/client.py service http://{address}:8080/health"
-    output = f"--property=StandardOutput=truncate:{DIRECTORY}/log"
-    cluster.sh(asking, f"systemd-run --quiet --collect --unit=gap {output} {command}")
+    # Whichever host goes first, one of the two sees how long it is alone.
+    clients = {asking: f"ip netns exec {namespace} ", cluster.control_plane[0]: ""}
+    for name, way in clients.items():
+        cluster.sh(name, f"mkdir -p {DIRECTORY}; cat > {DIRECTORY}/client.py <<'EOF'\n{CLIENT.read_text()}\nEOF")
+        command = f"{way}/usr/bin/python3 {DIRECTORY}/client.py service http://{address}:8080/health"
+        output = f"--property=StandardOutput=truncate:{DIRECTORY}/log"
+        cluster.sh(name, f"systemd-run --quiet --collect --unit=gap {output} {command}")
 
-    def log() -> str:
-        return cluster.sh(asking, f"cat {DIRECTORY}/log")
+    def log(name: str) -> list[Request]:
+        return read_log(cluster.sh(name, f"cat {DIRECTORY}/log"))
 
     try:
-        eventually(lambda: any(one.wrong is None for one in read_log(log())), what="the pod is answered")
+        for name in clients:
+            eventually(lambda n=name: any(one.wrong is None for one in log(n)), what="the pod is answered")  # type: ignore[misc]
         begin = time.time()
         yield
         # Until it is answered again, and for a while after.
         time.sleep(3)
         end = time.time()
-        seen = weigh(read_log(log()), begin, end)
-        gaps.append((change, seen.longest_gap))
-        assert [one.wrong for one in read_log(log())][-10:] == [None] * 10, seen
+        gaps.append((change, max(weigh(log(name), begin, end).longest_gap for name in clients)))
+        for name in clients:
+            assert [one.wrong for one in log(name)][-10:] == [None] * 10, name
     finally:
-        cluster.sh(asking, f"systemctl stop gap; rm -r {DIRECTORY}")
+        for name in clients:
+            cluster.sh(name, f"systemctl stop gap; rm -r {DIRECTORY}")
         cluster.lab.kubectl("delete pod asked asking --now")
         cluster.lab.kubectl("delete configmap asked")
 

@@ -58,6 +58,17 @@ def test_plain_lines_bear_the_time() -> None:
     assert "\x1b" not in said(where)
 
 
+def test_warnings_are_said_once_and_not_those_that_were_said_before() -> None:
+    where = console()
+    with report.watch(where, ["a"], said={"known"}) as view:
+        hear(
+            view,
+            event("ok", "a", result={"warnings": ["known", "new"]}),
+            event("ok", "a", result={"warnings": ["new"]}),
+        )
+    assert [line[9:] for line in said(where).splitlines()] == ["warning: new"]
+
+
 def test_a_failure_is_said_when_it_happens() -> None:
     where = console()
     with report.watch(where, ["a"]) as view:
