@@ -56,11 +56,11 @@ def refused(cluster: Cluster, name: str, command: str) -> bool:
 
 @contextmanager
 def asked_all_the_time(cluster: Cluster, change: str) -> Iterator[None]:
-    """A pod on the first node is asked every 100 ms, from a pod of the second one and from the control plane.
+    """A pod on the first node is asked every 100 ms, from a pod of the last one and from the control plane.
 
     The longest time without an answer is noted.
     """
-    asked, asking = cluster.nodes
+    asked, asking = cluster.nodes[0], cluster.nodes[-1]
     image = cluster.lab.kubectl("get -n kube-system deployment coredns -o jsonpath={..image}").strip()
     cluster.lab.kubectl("apply -f -", {"apiVersion": "v1", "kind": "List", "items": _pods(image, asked, asking)})
     cluster.lab.kubectl("wait --for=condition=Ready pod/asked pod/asking --timeout=90s")

@@ -21,7 +21,7 @@ def test_a_backup_is_taken_and_restored_with_its_users(cluster: Cluster, tmp_pat
     cluster.sh(cluster.nodes[0], "systemctl start etcd-backup.service")
     cluster.kubectl("delete", "configmap", "treasure")
     cluster.command("etcd", "restore", "-i", cluster.inventory, backup, "--yes")
-    cluster.kubectl("get", "configmap", "treasure")
+    cluster.kubectl("delete", "configmap", "treasure")
     assert enabled(cluster)
     whole(cluster)
 
@@ -41,7 +41,7 @@ def test_a_member_begins_anew_from_the_others(cluster: Cluster) -> None:
 
 
 def test_a_node_leaves_with_its_lease_and_comes_back(cluster: Cluster) -> None:
-    leaving = cluster.nodes[1]
+    leaving = cluster.nodes[-1]
     said = cluster.command("node", "remove", "-i", cluster.inventory, leaving, "--yes")
     assert cluster.addresses[leaving] not in leases(cluster, cluster.etcd[0]), said
     cluster.command("node", "add", "-i", cluster.inventory, leaving)
