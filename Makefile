@@ -66,6 +66,10 @@ test-engines: venv ## Run Docker Engine beside containerd, and change nodes from
 test-registries: venv ## Pull from registries with credentials, mirrors and a proxy, on a lab of their own
 	$(PYTEST) tests/registries
 
+.PHONY: test-classic
+test-classic: venv ## Prove flannel on etcd, its backends and etcd's users, on a lab of their own
+	$(PYTEST) tests/classic
+
 .PHONY: molecule
 molecule: venv ## Prove the roles by their molecule scenarios; one role's with ROLE=etcd
 	$(SCENARIOS) -k "$(ROLE)"
@@ -95,7 +99,7 @@ bench: venv ## Measure an install, a second run, and what they cost at least
 	$(BIN)/python benchmarks/bench.py
 
 .PHONY: test-all
-test-all: components check cluster-tests test-ha test-engines test-registries molecule vagrant bench ## Run all tests and the benchmarks
+test-all: components check cluster-tests test-ha test-engines test-registries test-classic molecule vagrant bench ## Run all tests and the benchmarks
 
 .PHONY: wheel
 wheel: venv ## Build the wheel into dist/

@@ -3,7 +3,7 @@
 One directory per cluster, 0700, every file 0600:
 
     kubernetes/ca.{crt,key}  etcd/ca.{crt,key}  front-proxy/ca.{crt,key}
-    service-account.{key,pub}  encryption.key (base64 of 32 bytes)  formed.json
+    service-account.{key,pub}  encryption.key (base64 of 32 bytes)  formed.json  etcd-users.json (there may be some)
 
 Hosts make their own keys and send signing requests. Comparing certificates needs the authorities' certificates only:
 their keys may be away until something has to be signed.
@@ -112,6 +112,16 @@ class PKI:
         """Forgets the cluster, once all its hosts were reset. The authorities stay."""
         with self._locked():
             (self.directory / "formed.json").unlink(missing_ok=True)
+
+    def note(self, name: str) -> None:
+        """Leaves a mark for later runs, which `has(f"{name}.json")` finds."""
+        if not self.has(f"{name}.json"):
+            with self._locked():
+                self._write(f"{name}.json", "{}\n")
+
+    def forget(self, name: str) -> None:
+        with self._locked():
+            (self.directory / f"{name}.json").unlink(missing_ok=True)
 
     # Certificates
 

@@ -25,11 +25,15 @@ class Mark(BaseModel):
 
 
 class Knowledge(BaseModel):
-    """What the API says: the nodes' addresses, the marks by KIND.NAME; hostside/membership.py documents both."""
+    """What the API says: the nodes' addresses and shares of the pods' network, the marks by KIND.NAME.
+
+    hostside/membership.py documents them.
+    """
 
     model_config = ConfigDict(frozen=True)
 
     nodes: Mapping[str, str] = Field(default_factory=dict)
+    shares: Mapping[str, str] = Field(default_factory=dict)
     marks: Mapping[str, Mark] = Field(default_factory=dict)
 
 

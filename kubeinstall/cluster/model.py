@@ -10,9 +10,11 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from kubeinstall.cluster.applications import APPLICATIONS, check_applications
 from kubeinstall.cluster.balancer import API_PORT, check_balancer
 from kubeinstall.cluster.facts import check_facts
 from kubeinstall.cluster.files import check_checkout, check_manifests
+from kubeinstall.cluster.flannel import check_flannel
 from kubeinstall.cluster.hosts import check_hosts, node_address, taints
 from kubeinstall.cluster.inputs import CONTROL_PLANE, ETCD, NODE, Findings, Inputs
 from kubeinstall.cluster.known import Known, known_inputs
@@ -120,11 +122,13 @@ class Cluster(BaseModel):
         check_hosts(inputs, formed, errors, warnings)
         check_networks(inputs, errors, warnings)
         check_balancer(inputs, errors)
+        check_applications(inputs, errors)
         check_manifests(inputs, errors)
         check_registries(inputs, errors)
         check_checkout(warnings)
         check_facts(inputs, known, reports, formed, errors)
         check_answers(inputs, reports, errors, warnings)
+        check_flannel(inputs, known, reports, knowledge or Knowledge(), errors, warnings)
         welcomed = check_membership(inputs, knowledge or Knowledge(), reports, welcome, errors, warnings)
         if problems := errors.problems():
             raise InputError(_headline(problems), problems=problems)
@@ -173,6 +177,14 @@ class Cluster(BaseModel):
     def nodes(self) -> tuple[Host, ...]:
         """All that run pods: the control planes, then the nodes."""
         return self.control_plane + tuple(host for host in self._in(NODE) if CONTROL_PLANE not in host.groups)
+
+    @property
+    def applications(self) -> dict[str, str]:
+        """The prefixes of applications' own keys in etcd, by name."""
+        said: Mapping[str, Any] = next(
+            (host.variables[APPLICATIONS] for host in self.hosts if APPLICATIONS in host.variables), {}
+        )
+        return {name: one["prefix"] for name, one in said.items()}
 
     @property
     def api_servers(self) -> tuple[str, ...]:

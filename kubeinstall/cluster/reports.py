@@ -79,6 +79,7 @@ class Facts(BaseModel):
     firewalld: tuple[str, ...] | None = None
     answering: tuple[str, ...] = ()
     registries: Mapping[str, str] = Field(default_factory=dict)
+    flannel: Mapping[str, str] | None = None
 
 
 class Report(BaseModel):

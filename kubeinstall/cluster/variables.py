@@ -12,6 +12,8 @@ from kubeinstall.cluster.known import Input, Known
 
 __all__ = ["check_variables"]
 
+# Inputs of roles that hosts have to have alike: by others than theirs they reach nobody.
+SHARED = ("etcd_application_users", "flannel_backend", "flannel_direct_routing", "flannel_subnet_manager")
 TYPE_NAMES = {
     "bool": "true or false",
     "dict": "a mapping",
@@ -37,7 +39,7 @@ def check_variables(inputs: Inputs, known: Known, errors: Findings, warnings: Fi
                     errors.add(what, remedy, hosts=[host], name=name)
                 if not wrong and name in known.versions:
                     _check_version(name, value, host, known, errors)
-    _check_shared(inputs, errors)
+    _check_shared(inputs, known, errors)
 
 
 def _check_name(name: str, host: HostInput, known: Known, errors: Findings, warnings: Findings) -> None:
@@ -149,13 +151,16 @@ def _check_version(name: str, value: Any, host: HostInput, known: Known, errors:
         )
 
 
-def _check_shared(inputs: Inputs, errors: Findings) -> None:
+def _check_shared(inputs: Inputs, known: Known, errors: Findings) -> None:
     """What is said of the cluster is the same on all hosts."""
-    names = dict.fromkeys(name for host in inputs.hosts for name in host.values if name.startswith("cluster_"))
-    for name in names:
+    set_ones = dict.fromkeys(name for host in inputs.hosts for name in host.values)
+    for name in set_ones:
+        if not name.startswith("cluster_") and name not in SHARED:
+            continue
         seen: dict[str, HostInput] = {}
+        default = inputs.defaults.get(name, known.default(name))
         for host in inputs.hosts:
-            seen.setdefault(repr(host.values.get(name, inputs.defaults.get(name))), host)
+            seen.setdefault(repr(host.values.get(name, default)), host)
         if len(seen) > 1:
             said = "; ".join(f"{value} on {host.name}" for value, host in seen.items())
             errors.add(

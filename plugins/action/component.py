@@ -173,7 +173,8 @@ class ActionModule(ActionBase):
             return None
         why = unit["why"] or ("its certificates change" if renewed else None)
         if why:
-            return f"{'restart' if unit['living'] else 'start'} {self._spec['unit']}: {why}"
+            together = "; one host first, then all others together" if self._together(found) else ""
+            return f"{'restart' if unit['living'] else 'start'} {self._spec['unit']}: {why}{together}"
         return f"reload {self._spec['unit']}: {unit['reload']}" if unit["reload"] else None
 
     def _apply(self, found: Result, renew: list[str]) -> None:
@@ -189,10 +190,17 @@ class ActionModule(ActionBase):
         restarts = bool(unit and unit["living"] and (unit["why"] or renew))
         changes = {"delivered": delivered, "archives": archives, "signed": signed, "restarts": restarts}
         if restarts:
-            with turn(self._args["name"], self._task_vars["inventory_hostname"], self._at_once()):
+            together = self._together(found)
+            at_once = len(self._task_vars["ansible_play_hosts"]) if together else self._at_once()
+            with turn(self._args["name"], self._task_vars["inventory_hostname"], at_once, first_alone=together):
                 self._call("apply", **changes)
         else:
             self._call("apply", **changes)
+
+    def _together(self, found: Result) -> bool:
+        """Whether a file changes that the hosts have to have alike, to do their work for each other."""
+        changed = {change["path"] for change in found["changes"] if change.get("before") is not None}
+        return bool(found["unit"] and found["unit"]["living"] and changed & set(self._args["alike"]))
 
     def _at_once(self) -> int:
         said = self._args["at_once"] or self._templar.template(self._task_vars.get("kubeinstall_restarts_at_once"))

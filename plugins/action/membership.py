@@ -14,7 +14,7 @@ from kubeinstall.pki import PKI
 
 OPERATIONS = {"foreseen": "foresee", "absent": "remove", "marked": "mark", "welcome": "welcome"}
 STRINGS = {"type": "list", "elements": "str", "default": []}
-NOBODY: dict[str, Any] = {"answered": True, "problem": "", "nodes": {}, "marks": {}}
+NOBODY: dict[str, Any] = {"answered": True, "problem": "", "nodes": {}, "shares": {}, "marks": {}}
 
 
 class ActionModule(ActionBase):

@@ -25,10 +25,13 @@ class ActionModule(ActionBase):
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         result: dict[str, Any] = super().run(tmp, task_vars)
         _, arguments = self.validate_argument_spec(
-            argument_spec={"vacant": {"type": "list", "elements": "str", "default": []}}
+            argument_spec={
+                "vacant": {"type": "list", "elements": "str", "default": []},
+                "backend": {"type": "str", "default": ""},
+            }
         )
         variables = task_vars or {}
-        asked = {"vacant": arguments["vacant"], "registries": self._registries(variables)}
+        asked = {**arguments, "registries": self._registries(variables)}
         before = time.time()
         try:
             facts = call(self, variables, "probe", {**QUESTIONS, **asked})

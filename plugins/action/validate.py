@@ -15,6 +15,7 @@ from kubeinstall.cluster.membership import Knowledge
 from kubeinstall.cluster.reports import Facts, Report
 from kubeinstall.errors import InputError
 from kubeinstall.membership import check_change
+from kubeinstall.pki import PKI
 from kubeinstall.reboot import in_order
 
 STRINGS = {"type": "list", "elements": "str"}
@@ -55,7 +56,9 @@ class ActionModule(ActionBase):
                 hostvars,
                 Path(variables["inventory_dir"]),
                 reports,
-                Knowledge.model_validate({key: arguments["knowledge"].get(key, {}) for key in ("nodes", "marks")}),
+                Knowledge.model_validate(
+                    {key: arguments["knowledge"].get(key, {}) for key in ("nodes", "shares", "marks")}
+                ),
                 arguments["welcome"],
             )
             if change := arguments["change"]:
@@ -72,6 +75,8 @@ class ActionModule(ActionBase):
         return result | {
             "msg": f"{len(cluster.hosts)} hosts{asked}, Kubernetes {cluster.kubernetes_version}: nothing is in the way",
             "welcomed": dict(cluster.welcomed),
+            # Whether an earlier run made users of etcd, which this one may have to take away.
+            "etcd_users": PKI(cluster.pki_directory).has("etcd-users.json"),
             "warnings": [str(warning) for warning in cluster.warnings],
         }
 

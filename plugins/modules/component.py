@@ -127,6 +127,13 @@ options:
   at_once:
     description: How many hosts may restart it at the same time; by default the variable C(kubeinstall_restarts_at_once), else one.
     type: int
+  alike:
+    description:
+      - Files of O(files) without which hosts do not understand each other. Where one changes on a host that does its work, the hosts
+        do not take turns. One restarts, and when it is ready all others do at the same time; what is between is an outage.
+    type: list
+    elements: str
+    default: []
   without_data:
     description:
       - What to do on a host that lacks what O(files[].only_if_missing) names, once the cluster was formed.

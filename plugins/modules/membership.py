@@ -43,6 +43,7 @@ EXAMPLES = r"""
 RETURN = r"""
 answered: {description: Whether an API server told., type: bool, returned: when asked}
 nodes: {description: "The nodes' addresses, by name.", type: dict, returned: when asked and answered}
+shares: {description: "The nodes' shares of the pods' network, by name.", type: dict, returned: when asked and answered}
 marks: {description: "Who was taken out: name, machine_id, address, at.", type: dict, returned: when asked and answered}
 pods: {description: "Pods that have to go elsewhere, NAMESPACE/NAME.", type: list, elements: str, returned: when foreseen}
 lost: {description: Those of them that nobody makes anew., type: list, elements: str, returned: when foreseen}

@@ -105,6 +105,7 @@ ARGUMENTS: dict[str, Any] = {
     },
     "begins_with": STRINGS,
     "at_once": {"type": "int"},
+    "alike": STRINGS,
     "without_data": {"type": "str", "choices": ["refuse", "leave", "join"], "default": "refuse"},
     "replaces": STRINGS,
     "replacing": {"type": "str", "choices": ["refuse", "leave", "proceed"], "default": "refuse"},

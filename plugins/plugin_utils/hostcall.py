@@ -22,7 +22,7 @@ HOSTSIDE = Path(__file__).resolve().parent.parent / "module_utils" / "hostside"
 BEGIN, END = "<<<kubeinstall", "kubeinstall>>>"
 # These look and change nothing that others would; all the rest is for one run at a time.
 READING = ("certificates_list", "etcd_backup", "network_probe", "probe", "status", "verify_cluster", "verify_host")
-ASKING = ("ask", "foresee")
+ASKING = ("ask", "foresee", "prove", "shares")
 
 # -I and -S: no site-packages, no environment of the host's can change what runs. The sources become a package of
 # their own.

@@ -16,16 +16,18 @@ PAUSE = 0.05
 
 
 @contextlib.contextmanager
-def turn(component: str, host: str, at_once: int = 1) -> Iterator[None]:
+def turn(component: str, host: str, at_once: int = 1, *, first_alone: bool = False) -> Iterator[None]:
     """Wait until fewer than `at_once` other hosts of this run restart `component`. After a failure none does.
 
+    With `first_alone` one host goes by itself, and the others when it is done: what does not work ends there.
     Hosts with different `at_once` wait for their own kind: control planes, one by one, beside nodes in batches.
     Ansible's `throttle` would make hosts with nothing to do wait too, and goes on after a failure. The locks are files
     in the run's own temporary directory, which all its workers share.
     """
     place = Path(constants.DEFAULT_LOCAL_TMP)
     failure = place / f"turn-{component}-failed"
-    with _place_in([place / f"turn-{component}-{at_once}-{number}" for number in range(at_once)]):
+    first = _after_the_first(place, component) if first_alone else contextlib.nullcontext()
+    with first, _place_in([place / f"turn-{component}-{at_once}-{number}" for number in range(at_once)]):
         if failure.exists():
             raise AnsibleActionFail(f"{component} was not restarted: {failure.read_text()} failed before it")
         try:
@@ -33,6 +35,17 @@ def turn(component: str, host: str, at_once: int = 1) -> Iterator[None]:
         except BaseException:
             failure.write_text(host)
             raise
+
+
+@contextlib.contextmanager
+def _after_the_first(place: Path, component: str) -> Iterator[None]:
+    tried = place / f"turn-{component}-tried"
+    with _place_in([place / f"turn-{component}-first"]):
+        if not tried.exists():
+            yield
+            tried.touch()
+            return
+    yield
 
 
 @contextlib.contextmanager

@@ -131,7 +131,13 @@ def test_a_role_knows_neither_other_roles_nor_groups(role: str) -> None:
 
 def test_site_runs_each_role_in_order() -> None:
     imported = [play["ansible.builtin.import_playbook"] for play in plays_of("site")]
-    assert imported == ["preflight.yml", *(f"{role}.yml" for role in ROLES), "cluster_manifests.yml", "unused.yml"]
+    assert imported == [
+        "preflight.yml",
+        *(f"{role}.yml" for role in ROLES),
+        "cluster_manifests.yml",
+        "etcd_users.yml",
+        "unused.yml",
+    ]
 
 
 @pytest.mark.parametrize("role", ROLES)
@@ -142,9 +148,9 @@ def test_each_role_has_a_playbook(role: str) -> None:
         for task in play["tasks"]
         if "ansible.builtin.import_role" in task
     }
-    # With its engine a node's kubelet changes.
-    others = {"container_engine": {"kubeinstall.cluster.kubelet"}}.get(role, set())
-    assert used == {f"kubeinstall.cluster.{role}"} | others
+    # With its engine a node's kubelet changes; flannel's network may lie in etcd, as a user's.
+    others = {"container_engine": {"kubeinstall.cluster.kubelet"}, "flannel": {"kubeinstall.cluster.etcd"}}
+    assert used == {f"kubeinstall.cluster.{role}"} | others.get(role, set())
 
 
 @pytest.mark.parametrize("name", [*ROLES, "cluster_manifests"])
@@ -241,6 +247,8 @@ def test_what_the_wiring_takes_from_a_role_has_the_default_of_that_role() -> Non
         "container_engine",
         "container_engine_registries",
         "container_engine_systemd_cgroup",
+        "etcd_application_users",
+        "flannel_subnet_manager",
         "kube_proxy_mode",
     }
     for name, value in found:

@@ -9,6 +9,7 @@ from .errors import HostError
 from .host import Host
 
 PKI = "/etc/etcd/pki"
+CLIENT = f"{PKI}/healthcheck-client"
 LOCAL = "https://127.0.0.1:2379"
 # For an endpoint that is off: a member that answers at all does so in milliseconds.
 SECONDS = 5
@@ -32,16 +33,21 @@ def etcdctl(host: Host, *arguments: str, endpoints: str = "", timeout: float = 3
 
 
 def told(
-    host: Host, *arguments: str, endpoints: str = "", timeout: float = 30, command_timeout: float = SECONDS
+    host: Host,
+    *arguments: str,
+    endpoints: str = "",
+    timeout: float = 30,
+    command_timeout: float = SECONDS,
+    client: str = CLIENT,
 ) -> str:
-    """The same as text, for commands that answer with something else than an object."""
+    """The same as text, for commands that answer with something else than an object. `client`: whose .crt and .key."""
     done = host.run(
         [
             "etcdctl",
             f"--endpoints={endpoints or LOCAL}",
             f"--cacert={host.path(PKI)}/ca.crt",
-            f"--cert={host.path(PKI)}/healthcheck-client.crt",
-            f"--key={host.path(PKI)}/healthcheck-client.key",
+            f"--cert={host.path(client)}.crt",
+            f"--key={host.path(client)}.key",
             f"--dial-timeout={SECONDS}s",
             f"--command-timeout={command_timeout}s",
             *arguments,

@@ -17,6 +17,7 @@ from typing import Any, Dict, Iterator
 
 from . import files
 from .errors import HostError
+from .etcd import PKI, told
 from .host import Host
 from .record import DIRECTORY
 
@@ -115,10 +116,16 @@ def _room(snapshot: str) -> Iterator[str]:
 
 @contextlib.contextmanager
 def _member(host: Host, room: str) -> Iterator[str]:
-    """A member that serves `room`/data on sockets in there, to nobody else; its endpoint."""
-    endpoint, log = f"unix://{room}/c", f"{room}/log"
+    """A member that serves `room`/data on sockets in there, to nobody else; its endpoint.
+
+    A snapshot carries authentication: the member knows its clients by their certificates, as the one on this host does.
+    """
+    # The socket's name is what the server's certificate has to say.
+    endpoint, log, pki = f"unixs://{room}/localhost", f"{room}/log", host.path(PKI)
     command = ["etcd", f"--data-dir={room}/data", f"--listen-client-urls={endpoint}"]
     command += [f"--listen-peer-urls=unix://{room}/p", "--advertise-client-urls=http://localhost:2379"]
+    command += [f"--cert-file={pki}/server.crt", f"--key-file={pki}/server.key", "--client-cert-auth"]
+    command += [f"--trusted-ca-file={pki}/ca.crt"]
     command += ["--heartbeat-interval=20", "--election-timeout=200", "--unsafe-no-fsync", "--log-level=error"]
     environment = {**os.environ, "PATH": f"{os.environ.get('PATH', '')}:/usr/local/bin:/usr/bin:/bin"}
     with (
@@ -142,5 +149,6 @@ def _member(host: Host, room: str) -> Iterator[str]:
 
 
 def _ask(host: Host, endpoint: str, *arguments: str) -> Dict[str, Any]:
-    command = ["etcdctl", f"--endpoints={endpoint}", "--dial-timeout=2s", "--command-timeout=30s", "--write-out=json"]
-    return dict(json.loads(host.run([*command, *arguments], timeout=60).stdout))
+    return dict(
+        json.loads(told(host, *arguments, "--write-out=json", endpoints=endpoint, timeout=60, command_timeout=30))
+    )

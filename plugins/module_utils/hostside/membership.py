@@ -1,7 +1,8 @@
 """Whom the cluster knows and whom it has let go, asked and changed through the API server of this host.
 
 spec: server, authority, certificate, key (paths on the host), operation, check, seconds, and
-    ask                      {nodes: {name: address}, marks: {mark: {name, machine_id, address, at}}}
+    ask                      {nodes: {name: address}, shares: {name: podCIDR},
+                             marks: {mark: {name, machine_id, address, at}}}
     foresee  name            {there, silent, pods, lost}: what its removal costs
     remove   name            {changes, facts}: the node is drained, marked and gone
     mark     marks: {mark: {name, machine_id, address}}     {changes}: these are not to come back by themselves
@@ -27,7 +28,11 @@ def main(spec: Dict[str, Any]) -> Dict[str, Any]:
 
 def ask(api: API, _spec: Dict[str, Any]) -> Dict[str, Any]:
     nodes = api.request("GET", "/api/v1/nodes")["items"]
-    return {"nodes": {node["metadata"]["name"]: _address(node) for node in nodes}, "marks": notes.read(api, MARKS)}
+    return {
+        "nodes": {node["metadata"]["name"]: _address(node) for node in nodes},
+        "shares": {node["metadata"]["name"]: node["spec"].get("podCIDR", "") for node in nodes},
+        "marks": notes.read(api, MARKS),
+    }
 
 
 def foresee(api: API, spec: Dict[str, Any]) -> Dict[str, Any]:

@@ -3,7 +3,8 @@
 spec: node (this host's, or empty), address (its own, as the inventory has it), seconds (to try for),
       nodes {name: {address, pod}} of all nodes whose pod answers, port (the pods' own), cluster_ip, node_port,
       dns {server, names {name: address}},
-      etcd {endpoint, authority, certificate, key, path, token} or null: `token` is in what the API wrote at `path`
+      etcd {endpoint, authority, certificate, key, path, token, leases} or null: `token` is in what the API wrote at
+      `path`, `leases` the prefix under which flannel has a share for each node, or null
 Returns {checks: [{check, problems, detail}]}.
 """
 
@@ -13,6 +14,7 @@ import contextlib
 import ctypes
 import glob
 import http.client
+import json
 import os
 import random
 import socket
@@ -43,6 +45,9 @@ def main(spec: dict[str, Any]) -> dict[str, Any]:
         checks = [_check(name, problems) for name, problems in _from_host(spec).items()]
     if spec["etcd"]:
         checks.append(_check("etcd holds what the API wrote", etcd_problems(Host(), spec["etcd"])))
+        if spec["etcd"]["leases"]:
+            addresses = [node["address"] for node in spec["nodes"].values()]
+            checks.append(_check("flannel's leases in etcd", lease_problems(Host(), spec["etcd"], addresses)))
     return {"checks": checks}
 
 
@@ -226,11 +231,28 @@ def inside(namespace: str, function: Callable[[], Any]) -> Any:
     return outcome["result"]
 
 
-def etcd_problems(host: Host, etcd: dict[str, Any]) -> list[str]:
-    """Whether this host's member gives what the API wrote: read under its key, by a client of etcd's own."""
+def _get(host: Host, etcd: dict[str, Any], *arguments: str) -> Any:
+    """`etcdctl get`, by a client of etcd's own."""
     command = ["etcdctl", f"--endpoints={etcd['endpoint']}", f"--cacert={etcd['authority']}"]
     command += [f"--cert={etcd['certificate']}", f"--key={etcd['key']}", "--command-timeout=5s"]
-    asked = host.run([*command, "get", etcd["path"], "--print-value-only"], check=False, timeout=15)
+    return host.run([*command, "get", *arguments, "--print-value-only"], check=False, timeout=15)
+
+
+def lease_problems(host: Host, etcd: dict[str, Any], addresses: list[str]) -> list[str]:
+    """Whether flannel has a share of its network for each of the nodes."""
+    asked = _get(host, etcd, etcd["leases"], "--prefix")
+    if asked.returncode != 0:
+        return [f"etcd at {etcd['endpoint']} does not give {etcd['leases']}: {asked.stderr.strip()[-300:]}"]
+    # What was put there for flannel to take says no more than for whom it is.
+    taken = {lease["PublicIP"] for lease in map(json.loads, asked.stdout.splitlines()) if "PublicIPv6" in lease}
+    return [
+        f"flannel at {address} has no lease under {etcd['leases']}" for address in addresses if address not in taken
+    ]
+
+
+def etcd_problems(host: Host, etcd: dict[str, Any]) -> list[str]:
+    """Whether this host's member gives what the API wrote: read under its key."""
+    asked = _get(host, etcd, etcd["path"])
     if asked.returncode != 0:
         return [f"etcd at {etcd['endpoint']} does not give {etcd['path']}: {asked.stderr.strip()[-300:]}"]
     if not asked.stdout.strip():

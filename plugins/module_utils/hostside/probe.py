@@ -14,6 +14,7 @@ import struct
 import time
 from typing import Any, Iterator
 
+from . import flannel
 from .files import digest_of, read
 from .host import Host
 from .record import DIRECTORY
@@ -26,6 +27,7 @@ SYMBOLS = {
     "overlay": b" ovl_",
     "vxlan": b" vxlan_",
 }
+BACKENDS = {"wireguard": b" wg_xmit\n"}
 # Of SELinux: without the first, haproxy may not connect to the ports of API servers.
 BOOLEANS = ("haproxy_connect_any",)
 ENGINES = ("containerd.service", "crio.service", "docker.service")
@@ -40,7 +42,8 @@ API_PORT = 6443
 
 def main(spec: dict[str, Any]) -> dict[str, Any]:
     """`spec`: root, ports: [number], programs: [name], digests: [path],
-    vacant: [address that should be nobody's], registries: what registries.py asks them, or {}.
+    vacant: [address that should be nobody's], backend: flannel's that is wanted,
+    registries: what registries.py asks them, or {}.
 
     Returns {time: seconds, python, user, root: is it root}, and for root also {systemd, machine, distribution,
     family: [ids], hostname, machine_id, networks: [{link, address: "10.0.0.1/24"}], memory: MiB, swap: [device],
@@ -49,7 +52,8 @@ def main(spec: dict[str, Any]) -> dict[str, Any]:
     cgroups: {version, controllers}, digests: {path: sha256 or null}, components: [name],
     engines: [unit of a container engine that was installed as a package], docker_containers: how many Docker has,
     resolvers: [address in /etc/resolv.conf], selinux_off: [boolean that is off where SELinux enforces],
-    firewalld: [source that it trusts], or null where it does not run},
+    firewalld: [source that it trusts], or null where it does not run,
+    flannel: {backend, manager: kube or etcd, share: CIDR, empty where it does not run} as it was set up, or null},
     answering: [those of `vacant` that a host has], registries: {name: what it answered}}.
     """
     now = time.time()
@@ -76,7 +80,7 @@ def main(spec: dict[str, Any]) -> dict[str, Any]:
         memory=memory(host),
         swap=[line.split()[0] for line in (read(host.path("/proc/swaps")) or "").splitlines()[1:]],
         ports=ports(host, spec["ports"], set(records.values()) - {None}),
-        features=features(host),
+        features=features(host, spec["backend"]),
         programs=[name for name in spec["programs"] if shutil.which(name, path=SEARCHED)],
         cgroups=cgroups(host),
         digests={path: digest_of(host.path(path)) for path in spec["digests"]},
@@ -85,6 +89,7 @@ def main(spec: dict[str, Any]) -> dict[str, Any]:
         selinux_off=selinux_off(host),
         firewalld=firewalld(host),
         docker_containers=entries(host, "/var/lib/docker/containers"),
+        flannel=flannel.found(host),
         engines=[unit for unit in ENGINES if any(os.path.exists(host.path(f"{d}/{unit}")) for d in PACKAGED_UNITS)],
         answering=[address for address in spec["vacant"] if answers(address)],
     )
@@ -173,12 +178,13 @@ def firewalld(host: Host) -> list[str] | None:
     return done.stdout.split() if done.returncode == 0 else None
 
 
-def features(host: Host) -> dict[str, str]:
-    """How the kernel has each: loaded, built in, loadable, or "" where it has not."""
+def features(host: Host, backend: str) -> dict[str, str]:
+    """How the kernel has each: loaded, built in, loadable, or "" where it has not. Of backends only the one wanted."""
+    wanted = dict(SYMBOLS, **{backend: BACKENDS[backend]} if backend in BACKENDS else {})
     loaded = {line.split()[0] for line in (read(host.path("/proc/modules")) or "").splitlines()}
     builtin = read(host.path(f"/lib/modules/{platform.release()}/modules.builtin")) or ""
     found: dict[str, str] = {}
-    for name in SYMBOLS:
+    for name in wanted:
         if name in loaded:
             found[name] = "loaded"
         elif os.path.isdir(host.path(f"/sys/module/{name}")) or f"/{name}.ko" in builtin:
@@ -194,9 +200,12 @@ def features(host: Host) -> dict[str, str]:
                 symbols = handle.read()
         except OSError:
             symbols = b""
-        for name, symbol in SYMBOLS.items():
+        for name, symbol in wanted.items():
             if not found[name] and symbol in symbols:
                 found[name] = "built in"
+    if backend == "udp":
+        # Its device is there from the boot on, wherever the kernel has it; it loads what it needs when it is opened.
+        found["tun"] = "loadable" if os.path.exists(host.path("/dev/net/tun")) else ""
     return found
 
 

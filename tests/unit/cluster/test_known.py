@@ -18,7 +18,7 @@ def test_inputs_have_their_type_and_default(known: Known) -> None:
     assert known.inputs["cluster_pod_network"].type == "str"
     assert known.inputs["cluster_pod_network_node_prefix"].default == 24
     assert known.inputs["kube_proxy_mode"].choices == ("nftables", "iptables")
-    assert known.inputs["flannel_backend"].choices == ("vxlan", "host-gw")
+    assert known.inputs["flannel_backend"].choices == ("vxlan", "host-gw", "wireguard", "udp")
     assert known.inputs["node_taints"].options["effect"].required
 
 

@@ -17,6 +17,8 @@ from ansible_collections.kubeinstall.cluster.plugins.module_utils.hostside impor
 from ansible_collections.kubeinstall.cluster.plugins.module_utils.hostside.errors import HostError
 from ansible_collections.kubeinstall.cluster.plugins.module_utils.hostside.host import Host
 
+from kubeinstall.certificates import CertificateRequest
+from kubeinstall.pki import PKI
 from tests.unit.hostside.conftest import free_ports, program, running
 
 AUTHORITY = "-----BEGIN CERTIFICATE-----\nabc\n-----END CERTIFICATE-----\n"
@@ -33,11 +35,27 @@ def programs() -> Iterator[None]:
     os.environ["PATH"] = before
 
 
+def member_of(root: Path) -> None:
+    """The certificates that a member's host has."""
+    pki, there = PKI(root / "pki"), root / "etc/etcd/pki"
+    pki.ensure()
+    there.mkdir(parents=True)
+    (there / "ca.crt").write_text(pki.read("etcd/ca.crt"))
+    for file, name, names, usages in (
+        ("server", "a", ("localhost",), {"server", "client"}),
+        ("healthcheck-client", "etcd-healthcheck-client", (), {"client"}),
+    ):
+        certificate, key = pki.issue(CertificateRequest("etcd", name, (), names, (), frozenset(usages)))
+        (there / f"{file}.crt").write_text(certificate)
+        (there / f"{file}.key").write_text(key)
+
+
 @pytest.fixture
 def root() -> Iterator[Path]:
     """Short, for the paths of sockets are."""
     folder = Path(tempfile.mkdtemp(prefix="k-"))
     (folder / "run/lock").mkdir(parents=True)
+    member_of(folder)
     yield folder
     shutil.rmtree(folder)
 
@@ -50,7 +68,7 @@ def taken(programs: None, tmp_path_factory: pytest.TempPathFactory) -> dict[str,
     command = ["etcd", f"--data-dir={folder / 'data'}", f"--listen-client-urls={client}", "--unsafe-no-fsync"]
     command += [f"--advertise-client-urls={client}", f"--listen-peer-urls={peer}"]
     command += [f"--initial-advertise-peer-urls={peer}", f"--initial-cluster=default={peer}"]
-    files = {name: folder / f"{name}.db" for name in ("empty", "cluster")}
+    files = {name: folder / f"{name}.db" for name in ("empty", "cluster", "users")}
 
     def etcdctl(*arguments: str) -> None:
         subprocess.run(["etcdctl", f"--endpoints={client}", *arguments], check=True, capture_output=True)
@@ -66,6 +84,13 @@ def taken(programs: None, tmp_path_factory: pytest.TempPathFactory) -> dict[str,
         etcdctl("snapshot", "save", str(files["empty"]))
         etcdctl("put", etcd_proof.AUTHORITY, f"k8s\nbinary before{AUTHORITY}and after")
         etcdctl("snapshot", "save", str(files["cluster"]))
+        etcdctl("user", "add", "root", "--new-user-password=secret")
+        etcdctl("user", "add", "etcd-healthcheck-client", "--no-password")
+        etcdctl("role", "add", "root")
+        for name in ("root", "etcd-healthcheck-client"):
+            etcdctl("user", "grant-role", name, "root")
+        etcdctl("auth", "enable")
+        etcdctl("--user=root:secret", "snapshot", "save", str(files["users"]))
     return files
 
 
@@ -96,6 +121,10 @@ def test_a_snapshot_is_proven_by_what_is_in_it(root: Path, taken: dict[str, Path
     found = etcd_proof.prove(Host(str(root)), here(taken["cluster"], root))
     assert found == {"revision": 3, "keys": 2, "authorities": [AUTHORITY.strip()]}
     assert [path.name for path in (root / "incoming").iterdir()] == ["snapshot"]
+
+
+def test_a_snapshot_carries_etcds_authentication_and_is_proven_all_the_same(root: Path, taken: dict[str, Path]) -> None:
+    assert etcd_proof.prove(Host(str(root)), here(taken["users"], root))["authorities"] == [AUTHORITY.strip()]
 
 
 @pytest.mark.parametrize("damage", ["truncated", "altered", "empty"])

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.kubeinstall.cluster.plugins.module_utils.hostside import probe
+from ansible_collections.kubeinstall.cluster.plugins.module_utils.hostside import flannel, probe
 from ansible_collections.kubeinstall.cluster.plugins.module_utils.hostside.host import Host
 
 from kubeinstall.cluster.reports import QUESTIONS, Facts
@@ -77,7 +77,7 @@ def test_features_of_a_kernel(root: Root) -> None:
     root.write(f"/lib/modules/{os.uname().release}/modules.builtin", "kernel/net/bridge/br_netfilter.ko\n")
     # Others' symbols may have a module's name.
     root.write("/proc/kallsyms", "0000000000000000 t vxlan_of_a_driver\n")
-    found = probe.features(root.host)
+    found = probe.features(root.host, "vxlan")
     # modprobe, where this machine has it, looks at the machine's own modules.
     assert {found.pop("vxlan"), found.pop("nf_tables")} <= {"", "loadable"}
     assert found == {"overlay": "loaded", "nf_conntrack": "built in", "br_netfilter": "built in"}
@@ -85,9 +85,29 @@ def test_features_of_a_kernel(root: Root) -> None:
 
 def test_features_of_a_kernel_whose_modules_are_out_of_sight(root: Root) -> None:
     root.write("/proc/kallsyms", "0000000000000000 t nf_tables_init_net\n0000000000000000 t some_vxlan_thing\n")
-    found = probe.features(root.host)
+    found = probe.features(root.host, "vxlan")
     assert found["nf_tables"] == "built in"
     assert found["vxlan"] in ("", "loadable")
+
+
+def test_what_the_backend_that_is_wanted_needs_of_a_kernel(root: Root) -> None:
+    root.write("/proc/kallsyms", "0000000000000000 t wg_xmit\n0000000000000000 t some_wireguard_thing\n")
+    assert probe.features(root.host, "wireguard")["wireguard"] in ("built in", "loaded", "loadable")
+    assert "wireguard" not in probe.features(root.host, "vxlan")
+    assert probe.features(root.host, "udp")["tun"] == ""
+    root.write("/dev/net/tun", "")
+    assert probe.features(root.host, "udp")["tun"] == "loadable"
+
+
+def test_flannel_as_it_was_set_up(root: Root) -> None:
+    assert flannel.found(root.host) is None
+    root.write("/etc/flannel/net-conf.json", "{")
+    assert flannel.found(root.host) is None
+    root.write("/etc/flannel/net-conf.json", json.dumps({"Backend": {"Type": "host-gw"}}))
+    assert flannel.found(root.host) == {"backend": "host-gw", "manager": "kube", "share": ""}
+    root.write("/etc/kubernetes/pki/flannel-etcd-client.crt", "")
+    root.write("/run/flannel/subnet.env", "FLANNEL_NETWORK=10.244.0.0/16\nFLANNEL_SUBNET=10.244.3.1/24\n")
+    assert flannel.found(root.host) == {"backend": "host-gw", "manager": "etcd", "share": "10.244.3.1/24"}
 
 
 def test_what_is_read_from_files(root: Root) -> None:
@@ -115,7 +135,7 @@ def test_a_whole_root(root: Root) -> None:
     root.write("/proc/swaps", "Filename Type Size Used Priority\n/dev/sda2 partition 1 0 -2\n")
     root.write("/etc/kubernetes/pki/ca.crt", "certificate")
     (root.path / "run/systemd/system").mkdir(parents=True)
-    answer = probe.main({"root": str(root.path), **QUESTIONS, "vacant": [], "registries": {}})
+    answer = probe.main({"root": str(root.path), **QUESTIONS, "vacant": [], "backend": "vxlan", "registries": {}})
     facts = Facts.model_validate(answer)
     assert (facts.hostname, facts.machine_id) == ("node-1", "3d1219c7c4c5404aaa1f6d2a48adfda4")
     assert (facts.systemd, facts.swap, facts.components) == (True, ("/dev/sda2",), ())
@@ -132,7 +152,9 @@ def test_this_machine() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
         before = time.time()
-        answer: dict[str, Any] = probe.main({**QUESTIONS, "vacant": [], "registries": {}, "ports": [port]})
+        answer: dict[str, Any] = probe.main(
+            {**QUESTIONS, "vacant": [], "backend": "vxlan", "registries": {}, "ports": [port]}
+        )
     assert before <= answer["time"] <= time.time()
     (listener,) = answer["ports"]
     assert (listener["address"], listener["pid"], listener["ours"]) == ("127.0.0.1", os.getpid(), False)
@@ -146,7 +168,7 @@ def test_without_root_it_says_so_and_no_more() -> None:
     before = os.geteuid()
     os.seteuid(before or 65534)
     try:
-        answer = probe.main({**QUESTIONS, "vacant": [], "registries": {}})
+        answer = probe.main({**QUESTIONS, "vacant": [], "backend": "vxlan", "registries": {}})
     finally:
         os.seteuid(before)
     assert answer["root"] is False

@@ -38,6 +38,33 @@ def test_hosts_take_turns(tmp_path: Path) -> None:
     assert all(begin.split()[0] == end.split()[0] for begin, end in zip(lines[::2], lines[1::2], strict=True))
 
 
+def restart_together(host: str, log: Path) -> None:
+    with turn("flannel", host, 4, first_alone=True):
+        for word in ("begins", "ends"):
+            with log.open("a") as handle:
+                handle.write(f"{host} {word}\n")
+            time.sleep(0.3)
+
+
+def test_one_host_goes_first_and_all_others_together(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    context = multiprocessing.get_context("fork")
+    workers = [context.Process(target=restart_together, args=(f"host{number}", log)) for number in range(4)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    words = [line.split()[1] for line in log.read_text().splitlines()]
+    assert words == ["begins", "ends", *["begins"] * 3, *["ends"] * 3]
+
+
+def test_none_goes_after_a_first_one_that_failed() -> None:
+    with pytest.raises(OSError, match="no such backend"), turn("flannel", "one", 4, first_alone=True):
+        raise OSError("no such backend")
+    with pytest.raises(AnsibleActionFail, match="one failed before it"), turn("flannel", "two", 4, first_alone=True):
+        raise AssertionError
+
+
 def test_hosts_take_turns_in_batches(tmp_path: Path) -> None:
     log = tmp_path / "log"
     context = multiprocessing.get_context("fork")
