@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,8 +25,8 @@ def lab(request: pytest.FixtureRequest) -> Iterator[Cluster]:
                 want(cluster, name, engine)
             yield cluster
         finally:
-            for name in cluster.addresses:
-                (cluster.inventory / "host_vars" / f"{name}.yml").unlink(missing_ok=True)
+            # `lab down` leaves what the lab did not write.
+            shutil.rmtree(cluster.inventory / "host_vars", ignore_errors=True)
 
 
 @pytest.fixture(scope="session")
