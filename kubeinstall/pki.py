@@ -31,9 +31,11 @@ from kubeinstall import certificates
 from kubeinstall.certificates import AUTHORITIES, CertificateRequest
 from kubeinstall.errors import PKIError
 
-__all__ = ["AUTHORITIES", "PKI", "CertificateRequest"]
+__all__ = ["AUTHORITIES", "ETCD_USERS", "PKI", "CertificateRequest"]
 
 SHARED = ("service-account.key", "service-account.pub", "encryption.key")
+# A mark for later runs that etcd may have users of ours.
+ETCD_USERS = "etcd-users"
 LOCK_SECONDS = 60
 
 

@@ -13,7 +13,7 @@ from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.hostcall impor
 
 from kubeinstall import backups
 from kubeinstall.errors import KubeinstallError
-from kubeinstall.pki import PKI
+from kubeinstall.pki import ETCD_USERS, PKI
 
 PARTS = ("read", "look", "stage", "stop", "swap", "start", "wait", "ready", "put_back", "settle", "finish")
 # What touches nothing, and so is done in check mode too.
@@ -93,7 +93,10 @@ class ActionModule(ActionBase):
 
     def _stage(self) -> dict[str, Any]:
         backup = self._args["backup"]
-        authority = PKI(Path(self._args["pki_directory"])).read("kubernetes/ca.crt")
+        pki = PKI(Path(self._args["pki_directory"]))
+        authority = pki.read("kubernetes/ca.crt")
+        # A backup holds etcd's users as they were: the next run looks whether they are still wanted.
+        pki.note(ETCD_USERS)
         places = deliver(self, self._task_vars, [(Path(backup["path"]), backup["sha256"])])
         return self._call(
             "stage",

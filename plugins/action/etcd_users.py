@@ -11,11 +11,9 @@ from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.arguments impo
 from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.hostcall import call
 
 from kubeinstall.errors import KubeinstallError
-from kubeinstall.pki import PKI
+from kubeinstall.pki import ETCD_USERS, PKI
 
 OPERATIONS = {"present": "make", "enabled": "enable", "disabled": "disable", "absent": "remove"}
-# Tells later runs that there may be users to take away.
-NOTE = "etcd-users"
 
 
 class ActionModule(ActionBase):
@@ -56,12 +54,12 @@ class ActionModule(ActionBase):
         pki = PKI(Path(self._templar.template(directory)))
         if not check and state in ("present", "enabled"):
             # Before there is anything to take away: whatever stops this run, a later one knows.
-            pki.note(NOTE)
+            pki.note(ETCD_USERS)
         spec = {key: arguments[key] for key in ("users", "belongings")}
         spec |= {"operation": OPERATIONS[state], "check": check, "endpoints": ",".join(arguments["endpoints"])}
         done = call(self, task_vars, "etcd_users", spec)
         if not check and state == "absent":
-            pki.forget(NOTE)
+            pki.forget(ETCD_USERS)
         return done
 
     def _prove(self, task_vars: dict[str, Any], arguments: dict[str, Any]) -> None:

@@ -15,7 +15,7 @@ from kubeinstall.cluster.membership import Knowledge
 from kubeinstall.cluster.reports import Facts, Report
 from kubeinstall.errors import InputError
 from kubeinstall.membership import check_change
-from kubeinstall.pki import PKI
+from kubeinstall.pki import ETCD_USERS, PKI
 from kubeinstall.reboot import in_order
 
 STRINGS = {"type": "list", "elements": "str"}
@@ -76,7 +76,7 @@ class ActionModule(ActionBase):
             "msg": f"{len(cluster.hosts)} hosts{asked}, Kubernetes {cluster.kubernetes_version}: nothing is in the way",
             "welcomed": dict(cluster.welcomed),
             # Whether an earlier run made users of etcd, which this one may have to take away.
-            "etcd_users": PKI(cluster.pki_directory).has("etcd-users.json"),
+            "etcd_users": PKI(cluster.pki_directory).has(f"{ETCD_USERS}.json"),
             "warnings": [str(warning) for warning in cluster.warnings],
         }
 

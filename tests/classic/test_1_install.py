@@ -10,6 +10,19 @@ from tests.ha.state import ETCDCTL, whole
 from tests.lab import eventually
 
 
+def test_an_install_is_foreseen_and_touches_nothing(lab: Cluster) -> None:
+    foreseen = lab.apply("--check", "--diff")
+    for text in (
+        "make the etcd user flannel, limited to /coreos.com/network/",
+        "put flannel's network in etcd",
+        "enable etcd's authentication",
+        "/etc/kubernetes/pki/flannel-etcd-client.crt",
+    ):
+        assert text in foreseen, text
+    for name in lab.addresses:
+        assert not lab.host(name).file("/etc/flannel").exists
+
+
 def test_pods_reach_each_other_and_a_second_run_finds_nothing_to_do(cluster: Cluster) -> None:
     assert len(cluster.etcd) == 3
     whole(cluster)

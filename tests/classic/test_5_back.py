@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 from tests.classic.state import asked_all_the_time, leases, wish
 from tests.clusters import Cluster
@@ -43,6 +44,19 @@ def test_without_anybody_who_needs_users_there_are_none(cluster: Cluster) -> Non
     cluster.apply()
     assert users(cluster) == (False, [], [])
     assert cluster.sh(cluster.etcd[0], f"{ETCDCTL} get /apps/ --prefix --keys-only").split() == ["/apps/shop/greeting"]
+    whole(cluster)
+
+
+def test_users_that_a_restore_brings_back_are_taken_away_again(cluster: Cluster, tmp_path: Path) -> None:
+    wish(cluster, etcd_application_users=SHOP)
+    cluster.apply()
+    cluster.command("etcd", "backup", "-i", cluster.inventory, "--to", tmp_path / "one.db")
+    wish(cluster)
+    cluster.apply()
+    cluster.command("etcd", "restore", "-i", cluster.inventory, tmp_path / "one.db", "--yes")
+    assert users(cluster)[0] is True
+    cluster.apply()
+    assert users(cluster) == (False, [], [])
     whole(cluster)
 
 
