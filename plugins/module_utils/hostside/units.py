@@ -107,7 +107,7 @@ def failure(host: Host, unit: str, what: str) -> HostError:
 
 def stop(host: Host, unit: str) -> None:
     """And the socket by which a service would be started again, where a package brought one."""
-    name, _, kind = unit.rpartition(".")
-    for name in (unit, f"{name}.socket") if kind == "service" else (unit,):
+    stem, _, kind = unit.rpartition(".")
+    for name in (unit, f"{stem}.socket") if kind == "service" else (unit,):
         if name == unit or show(host, name).get("LoadState") == "loaded":
             host.run(["systemctl", "disable", "--now", "--no-reload", "--quiet", name], check=False, timeout=180)
