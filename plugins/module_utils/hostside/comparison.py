@@ -47,7 +47,7 @@ def compare(host: Host, spec: dict[str, Any]) -> dict[str, Any]:
             if item.get("only_if_missing") and not os.path.exists(host.path(item["only_if_missing"]))
         ],
         "worked": bool(record.data.get("stamp")),
-        "replaces": [name for name in spec.get("replaces", []) if name in recorded(host)],
+        "replaces": [name for name in spec.get("replaces", []) if Record(host, name).exists],
     }
 
 

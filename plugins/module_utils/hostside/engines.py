@@ -6,7 +6,7 @@ import re
 from typing import List, Optional
 
 from .host import Host
-from .record import Record, recorded
+from .record import Record
 
 # By the names of their components.
 CONTAINERD, DOCKER = "container-engine", "docker"
@@ -25,7 +25,7 @@ def engine(host: Host, component: str = "") -> Optional[str]:
     if component in OF_COMPONENTS:
         return OF_COMPONENTS[component]
     for name in (CONTAINERD, DOCKER):
-        if name in recorded(host) and Record(host, name).data.get("unit"):
+        if Record(host, name).data.get("unit"):
             return name
     return None
 
