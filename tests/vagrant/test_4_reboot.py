@@ -34,7 +34,7 @@ def test_it_is_rebooted_host_by_host(cluster: Machines, seen: Seen) -> None:
 
 def test_kernel_modules_are_loaded_at_boot(cluster: Machines) -> None:
     for name in cluster.addresses:
-        said = cluster.sh(name, "journalctl --boot --unit=systemd-modules-load --output=cat")
+        said = cluster.sh(name, "journalctl --boot --identifier=systemd-modules-load --output=cat")
         for module in MODULES:
             assert f"'{module}'" in said, f"{name}: {module} was not loaded at boot: {said}"
         assert set(cluster.sh(name, "lsmod | cut -d ' ' -f 1").split()) >= MODULES
