@@ -31,6 +31,9 @@ class Done:
 class Cluster:
     """The cluster of an inventory."""
 
+    # Seconds that one command may take.
+    patience = 560
+
     def __init__(self, inventory: Path) -> None:
         self.inventory = inventory
         self.lab = Lab(inventory)
@@ -39,7 +42,7 @@ class Cluster:
         self.etcd = [self.lab.name(host) for host in self.lab["etcd"]]
         self.nodes = [self.lab.name(host) for host in self.lab["node"]]
 
-    def _run(self, command: list[Any], timeout: float = 560) -> Done:
+    def _run(self, command: list[Any]) -> Done:
         # The output is plain lines: it is no terminal.
         done = subprocess.run(
             [str(part) for part in command],
@@ -48,7 +51,7 @@ class Cluster:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=timeout,
+            timeout=self.patience,
             check=False,
         )
         return Done(done.returncode, done.stdout)

@@ -62,6 +62,9 @@ class VagrantLab(Lab):
 class Machines(Cluster):
     """The cluster that `vagrant up` has made."""
 
+    # Emulated machines take minutes for what others do in seconds.
+    patience = 1800
+
     def __init__(self, inventory: Path) -> None:
         super().__init__(inventory)
         self.lab = VagrantLab(inventory)
