@@ -50,7 +50,8 @@ def test_a_second_vagrant_up_changes_nothing(cluster: Machines, seen: Seen) -> N
         said = cluster.vagrant("up")
     assert "kubeinstall apply" in said
     assert not CHANGED.search(said), said
-    assert {counts["changed"] for counts in recap(cluster.playbook("site")).values()} == {0}
+    site = cluster.playbook("site")
+    assert {counts["changed"] for counts in recap(site).values()} == {0}, site
 
 
 def test_network_managers_leave_the_links_of_pods_alone(cluster: Machines) -> None:

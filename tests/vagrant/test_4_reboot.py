@@ -41,4 +41,5 @@ def test_kernel_modules_are_loaded_at_boot(cluster: Machines) -> None:
 
 
 def test_nothing_is_left_to_do(cluster: Machines) -> None:
-    assert {counts["changed"] for counts in recap(cluster.playbook("site")).values()} == {0}
+    said = cluster.playbook("site")
+    assert {counts["changed"] for counts in recap(said).values()} == {0}, said
