@@ -13,7 +13,7 @@ from typing import Any
 
 from testinfra.host import Host
 
-from tests.lab import BIN, Lab
+from tests.lab import BIN, Lab, recap
 
 __all__ = ["ROOT", "Cluster", "Done", "lab_of"]
 
@@ -71,6 +71,11 @@ class Cluster:
         done = self._run([BIN / "ansible-playbook", "-i", self.inventory, playbook, *arguments])
         assert done.code == code, f"{name}.yml {arguments} ended with {done.code}:\n{done.text}"
         return done.text
+
+    def changes_nothing(self, name: str, *arguments: Any) -> None:
+        """Plain `ansible-playbook` finds nothing to do on any host; fails the test with all it printed otherwise."""
+        said = self.playbook(name, *arguments)
+        assert {counts["changed"] for counts in recap(said).values()} == {0}, said
 
     def kubectl(self, *arguments: Any, code: int | None = 0) -> str:
         done = self._run([BIN / "kubeinstall", "kubectl", "-i", self.inventory, *arguments])

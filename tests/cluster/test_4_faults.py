@@ -9,7 +9,7 @@ import pytest
 from kubeinstall import lab as labs
 from tests.cluster.conftest import INVENTORY
 from tests.clusters import Cluster
-from tests.lab import eventually, recap
+from tests.lab import eventually
 
 # Stands before the real one on the PATH, and kills the run at the moment it is about to restart the service.
 ASSASSIN = r"""#!/bin/sh
@@ -28,7 +28,7 @@ def test_drift_by_hand_is_seen_and_repaired(cluster: Cluster) -> None:
     assert "/usr/local/bin/kubelet" in foreseen
     cluster.apply()
     assert cluster.host(name).service("kube-proxy").is_running
-    assert {counts["changed"] for counts in recap(cluster.playbook("site", "--check")).values()} == {0}
+    cluster.changes_nothing("site", "--check")
     cluster.command("verify", "-i", INVENTORY)
 
 
@@ -47,7 +47,7 @@ def test_a_run_killed_between_a_write_and_a_restart_is_repaired_by_the_next(clus
     assert "restart kube-scheduler.service" in cluster.playbook("kube_scheduler", "--check", "--diff", *change)
     cluster.playbook("kube_scheduler", *change)
     assert "--v=3" in cluster.sh(name, running)
-    assert {counts["changed"] for counts in recap(cluster.playbook("kube_scheduler", *change)).values()} == {0}
+    cluster.changes_nothing("kube_scheduler", *change)
     cluster.playbook("kube_scheduler")
     assert "--v=3" not in cluster.sh(name, running)
 
@@ -76,7 +76,7 @@ def test_a_host_that_reboots_comes_back_by_itself(cluster: Cluster, part: str) -
         timeout=120,
         what="the cluster does its work again, with nobody's help",
     )
-    assert {counts["changed"] for counts in recap(cluster.playbook("site")).values()} == {0}
+    cluster.changes_nothing("site")
 
 
 def test_an_authority_that_is_gone_is_never_made_anew(cluster: Cluster) -> None:
@@ -91,4 +91,4 @@ def test_an_authority_that_is_gone_is_never_made_anew(cluster: Cluster) -> None:
             pki.rename(pki.with_name("pki-wrong"))
         aside.rename(pki)
     assert "authority" in said
-    assert {counts["changed"] for counts in recap(cluster.playbook("site")).values()} == {0}
+    cluster.changes_nothing("site")
