@@ -287,12 +287,21 @@ def processes(host: Host, inodes: set[str]) -> dict[str, int]:
         # A process may end while it is looked at.
         with contextlib.suppress(OSError):
             for number in os.listdir(directory):
-                target = os.readlink(f"{directory}/{number}")
-                if target.startswith("socket:[") and target[8:-1] in inodes:
-                    found.setdefault(target[8:-1], int(pid))
+                inode = socket_at(f"{directory}/{number}")
+                if inode in inodes:
+                    found.setdefault(inode, int(pid))
         if len(found) == len(inodes):
             break
     return found
+
+
+def socket_at(path: str) -> str:
+    """The inode of the socket that an entry of /proc/PID/fd stands for."""
+    try:
+        target = os.readlink(path)
+    except OSError:  # closed meanwhile: the process may have what is looked for all the same
+        return ""
+    return target[8:-1] if target.startswith("socket:[") else ""
 
 
 def unit_of(groups: str) -> str:

@@ -71,6 +71,14 @@ def test_ports_their_processes_and_whose_they_are(root: Root) -> None:
     assert list(found[0]) == ["port", "address", "pid", "process", "unit", "ours"]
 
 
+def test_a_process_that_closes_files_while_it_is_looked_at(root: Root) -> None:
+    root.write("/proc/net/tcp", TCP)
+    root.process(71, "etcd", "0::/system.slice/etcd.service\n", 501)
+    for number in range(1, 50):
+        root.write(f"/proc/71/fd/{number}", "no link, which fails as one that is gone")
+    assert probe.ports(root.host, [2379], {"etcd.service"})[0]["pid"] == 71
+
+
 def test_features_of_a_kernel(root: Root) -> None:
     root.write("/proc/modules", "overlay 151552 0 - Live 0x0\nvxlan_other 1 0 - Live 0x0\n")
     (root.path / "sys/module/nf_conntrack").mkdir(parents=True)
