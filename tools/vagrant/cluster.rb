@@ -20,8 +20,15 @@ module Kubeinstall
     machine.provider_name == :libvirt && machine.provider_config.driver == "qemu"
   end
 
-  # Of machines that are emulated: even sudo may take longer to ask for a password than Ansible waits for it.
-  SLOW = "    # The machines are emulated.\n    cluster_ready_timeout: 600\n    ansible_ssh_timeout: 60\n"
+  # Of machines that are emulated: even sudo may take longer to ask for a password than Ansible waits for it, and a
+  # controller that was not answered for ten seconds gives up its lease, and ends.
+  SLOW = <<-YAML
+    # The machines are emulated.
+    cluster_ready_timeout: 600
+    ansible_ssh_timeout: 60
+    kube_controller_manager_extra_arguments: {leader-elect-lease-duration: 60s, leader-elect-renew-deadline: 40s}
+    kube_scheduler_extra_arguments: {leader-elect-lease-duration: 60s, leader-elect-renew-deadline: 40s}
+  YAML
 
   class InstallError < Vagrant::Errors::VagrantError
     error_message("The machines are up, but the cluster was not installed: what it said is above. Mend that and repeat `vagrant up`.")
