@@ -36,13 +36,18 @@ def component_problems(host: Host, component: dict[str, Any]) -> list[str]:
         return [f"{unit} is not installed"]
     problems = []
     if not units.running(state):
-        problems.append(f"{unit} is {state.get('ActiveState')}: journalctl -u {unit} on this host says why")
+        problems.append(f"{unit} is {state.get('ActiveState')}: {_where_it_says_why(unit, state)}")
     else:
         missing = ready.unfulfilled(host, component["ready"])
-        problems += [missing] if missing else []
+        problems += [f"{missing}; {_where_it_says_why(unit, state)}"] if missing else []
     if state.get("UnitFileState") != "enabled":
         problems.append(f"{unit} is not enabled: it will not come back when the host reboots")
     return problems
+
+
+def _where_it_says_why(unit: str, state: dict[str, str]) -> str:
+    restarts = int(state.get("NRestarts") or 0)
+    return f"journalctl -u {unit} on this host says why{f' (restarts by systemd: {restarts})' if restarts else ''}"
 
 
 def serving_problems(port: dict[str, Any]) -> list[str]:
