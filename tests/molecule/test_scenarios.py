@@ -14,6 +14,9 @@ from tests.scenarios import Scenario, scenarios
 def test_scenario(scenario: Scenario, record_property: Callable[[str, object], None], tmp_path: Path) -> None:
     record_property("scenario", scenario.title)
     record_property("proves", scenario.proves)
+    # The hosts of a run that was killed: molecule would go on with them as they are.
+    done = scenario.molecule("destroy")
+    assert done.returncode == 0, done.stdout
     try:
         done = scenario.molecule("test", "--destroy=never")
         assert done.returncode == 0, done.stdout
