@@ -63,6 +63,12 @@ def told(
     return done.stdout
 
 
+def status(host: Host, endpoint: str = "") -> Dict[str, Any]:
+    """What one member says of itself and of who leads, as etcd's StatusResponse has it."""
+    (answer,) = json.loads(told(host, "endpoint", "status", "--write-out=json", endpoints=endpoint))
+    return dict(answer["Status"])
+
+
 def members(host: Host, endpoints: str = "") -> List[Member]:
     """All members, learners too, as the cluster knows them; HostError where no quorum answers."""
     return [

@@ -8,7 +8,6 @@ spec: root, operation and
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 from typing import Any, Dict
@@ -37,11 +36,11 @@ def probe(host: Host) -> Dict[str, Any]:
 
 def status(host: Host) -> Dict[str, Any]:
     """What this member says of itself: {cluster_id, etcd_version, size in bytes}."""
-    (found,) = json.loads(etcd.told(host, "endpoint", "status", "--write-out=json"))
+    found = etcd.status(host)
     return {
-        "cluster_id": f"{found['Status']['header']['cluster_id']:x}",
-        "etcd_version": found["Status"]["version"],
-        "size": int(found["Status"]["dbSize"]),
+        "cluster_id": f"{found['header']['cluster_id']:x}",
+        "etcd_version": found["version"],
+        "size": int(found["dbSize"]),
     }
 
 

@@ -11,13 +11,12 @@ to be asked where this host's own member is a learner)
 
 from __future__ import annotations
 
-import json
 import time
 import urllib.parse
 from typing import Any, Dict, List, Optional
 
 from .errors import HostError
-from .etcd import LEARNER, Member, etcdctl, members, missing, told
+from .etcd import LEARNER, Member, etcdctl, members, missing, status
 from .host import Host
 
 BEHIND = "in sync with leader"
@@ -125,8 +124,7 @@ def leader(host: Host, there: List[Member], endpoint: str = "") -> str:
 
     Another member hands a promotion on to it without saying who asks, which is refused for ever where etcd has users.
     """
-    (answer,) = json.loads(told(host, "endpoint", "status", "--write-out=json", endpoints=endpoint))
-    identity = f"{answer['Status'].get('leader', 0):x}"
+    identity = f"{status(host, endpoint).get('leader', 0):x}"
     return next((member.client for member in there if member.identity == identity and member.client), endpoint)
 
 
