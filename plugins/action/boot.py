@@ -40,12 +40,14 @@ class ActionModule(ActionBase):
             return result | {"booted": 0, "since": None, "changed": False}
         spec = arguments | {"operation": OPERATIONS[state], "seconds": arguments["timeout"]}
         answer = call(self, variables, "boot", spec)
-        if state == "spared" and answer["machine_id"] and answer["machine_id"] == _machine_id():
+        if state == "settled":
+            return result | {"booted": answer.booted, "since": answer.since, "changed": False}
+        if answer.machine_id and answer.machine_id == _machine_id():
             raise AnsibleActionFail(
                 "it is the machine that this run is on, which would end with its reboot. Nothing was changed: name the"
                 " other hosts, and reboot this one from another machine"
             )
-        return result | answer | {"changed": False}
+        return result | {"before": answer.before, "rebooted": answer.rebooted, "changed": False}
 
 
 def _machine_id() -> str:

@@ -18,7 +18,7 @@ class ActionModule(ActionBase):
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         result: dict[str, Any] = super().run(tmp, task_vars)
         self.validate_argument_spec(argument_spec={})
-        found = call(self, task_vars or {}, "certificates_list", {})["certificates"]
-        described_ones = (described(one["pem"], one["component"], one["path"]) for one in found)
+        found = call(self, task_vars or {}, "certificates_list", {}).certificates
+        described_ones = (described(one.pem, one.component, one.path) for one in found)
         # Copies of the authorities are no certificates of the host's.
         return result | {"certificates": [one for one in described_ones if one["kind"] != "authority"]}

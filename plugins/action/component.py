@@ -14,6 +14,7 @@ from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
 from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.arguments import ARGUMENTS
 from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.bootstrap import begin_together
+from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.border import plain
 from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.delivery import deliver
 from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.differences import as_diff, sentence
 from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.hostcall import call
@@ -30,6 +31,8 @@ from kubeinstall.errors import KubeinstallError
 from kubeinstall.pki import PKI
 
 if TYPE_CHECKING:
+    from ansible_collections.kubeinstall.cluster.plugins.module_utils.hostside.component import Compared
+
     from kubeinstall.components import File
 
 Result = dict[str, Any]
@@ -49,8 +52,30 @@ class ActionModule(ActionBase):
         except KubeinstallError as error:
             raise AnsibleActionFail(str(error)) from error
 
-    def _call(self, operation: str, **spec: Any) -> Result:
+    def _call(self, operation: str, **spec: Any) -> Any:
         return call(self, self._task_vars, "component", self._spec | {"operation": operation} | spec)
+
+    def _compare(self) -> Result:
+        """The host's answer, without all that the task does not ask for: no host decides what is done beyond it."""
+        replaces = self._args["replaces"]
+        answer: Compared = self._call("compare", etcd_cluster=self._etcd_cluster(), replaces=replaces)
+        names = {item["name"] for item in self._args["certificates"]}
+        if names != answer.certificates.keys() or bool(self._spec["unit"]) != bool(answer.unit):
+            raise AnsibleActionFail(
+                "the host's answer is not about the certificates and the unit that it was asked for"
+            )
+        needs = {change.path for change in answer.needs.binaries}
+        return {
+            "architecture": answer.architecture,
+            "changes": [change._asdict() for change in answer.changes],
+            "certificates": plain(answer.certificates),
+            "binaries": [item for item in self._spec["binaries"] if item["dest"] in needs],
+            "images": answer.needs.images,
+            "unit": plain(answer.unit),
+            "bootstraps": answer.bootstraps,
+            "worked": answer.worked,
+            "replaces": [name for name in replaces if name in answer.replaces],
+        }
 
     def _present(self) -> Result:
         directory = self._args["pki_directory"] or self._templar.template(
@@ -60,7 +85,7 @@ class ActionModule(ActionBase):
         self._formed = self._pki.formed if self._pki else None
         self._shared = SharedFiles(self._pki)
         self._spec = build(self, self._task_vars, self._args, self._shared)
-        found = self._call("compare", etcd_cluster=self._etcd_cluster(), replaces=self._args["replaces"])
+        found = self._compare()
         self._refuse_another_cluster(found)
         self._begin_together(found)
         if self._without_data(found):
@@ -208,7 +233,7 @@ class ActionModule(ActionBase):
 
     def _fetch(self, found: Result) -> list[File]:
         """The programs that the host lacks, in the cache."""
-        needs = found["needs"]["binaries"]
+        needs = found["binaries"]
         if not needs:
             return []
         # Imported where needed: they cost a run with nothing to deliver more than its round trips.
@@ -229,7 +254,7 @@ class ActionModule(ActionBase):
 
     def _deliver_images(self, found: Result) -> dict[str, str]:
         """Images nobody can pull are made out of a program of ours, and loaded on the host."""
-        wanted = [item for item in self._args["images"] if item["reference"] in found["needs"]["images"]]
+        wanted = [item for item in self._args["images"] if item["reference"] in found["images"]]
         if not wanted:
             return {}
         from kubeinstall import images
@@ -256,5 +281,7 @@ class ActionModule(ActionBase):
         if not renew or not self._pki:
             return {}
         asked = self._call("request", renew=renew)
-        items = {item["name"]: item for item in self._args["certificates"]}
+        items = {item["name"]: item for item in self._args["certificates"] if item["name"] in renew}
+        if items.keys() != asked.keys():
+            raise AnsibleActionFail("the host does not ask for the certificates that it was told to ask for")
         return {name: self._pki.sign(pem, certificate_request(items[name])) for name, pem in asked.items()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,9 @@ from kubeinstall import backups
 from kubeinstall.access import write_private
 from kubeinstall.errors import KubeinstallError
 
+DIGEST = re.compile("[0-9a-f]{64}")
+# What is kept beside the backup.
+FACTS = ("sha256", "size", "cluster_id", "etcd_version", "revision", "keys")
 ARGUMENTS: dict[str, Any] = {
     "part": {"type": "str", "choices": ["probe", "save"], "required": True},
     "cluster": {"type": "str"},
@@ -39,7 +43,8 @@ class ActionModule(ActionBase):
             argument_spec=ARGUMENTS, required_if=[("part", "save", ("cluster", "directory", "member"))]
         )
         if arguments["part"] == "probe":
-            return result | call(self, variables, "etcd_backup", {"operation": "probe"})
+            probed = call(self, variables, "etcd_backup", {"operation": "probe"})
+            return result | {"problem": probed.problem, "cluster_id": probed.cluster_id}
         try:
             return result | self._save(variables, arguments)
         except KubeinstallError as error:
@@ -53,10 +58,12 @@ class ActionModule(ActionBase):
             return result
         directory = landing(self, interpreter(self, task_vars))
         taken = call(self, task_vars, "etcd_backup", {"operation": "save", "directory": directory})
+        if taken.path != f"{directory}/{taken.sha256}" or not DIGEST.fullmatch(taken.sha256):
+            raise AnsibleActionFail("this host names another file than the snapshot that it was asked for")
         # One that is there already told of another snapshot.
         backups.facts_file(path).unlink(missing_ok=True)
-        fetch(self, task_vars, taken["path"], path, taken["sha256"])
-        facts = {key: value for key, value in taken.items() if key not in ("path", "authorities")}
+        fetch(self, task_vars, taken.path, path, taken.sha256)
+        facts = {key: getattr(taken, key) for key in FACTS}
         facts |= {"cluster": arguments["cluster"], "member": arguments["member"]}
         facts["time"] = now.isoformat(timespec="seconds")
         write_private(backups.facts_file(path), json.dumps(facts, indent=2, sort_keys=True) + "\n")

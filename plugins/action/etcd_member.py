@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-from ansible.errors import AnsibleConnectionFailure, AnsibleError
+from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure, AnsibleError
 from ansible.plugins.action import ActionBase
+from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.border import is_address, plain
 from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.hostcall import call
+
+from kubeinstall.cluster.hosts import DOMAIN
 
 OPERATIONS = {"announced": "announce", "promoted": "promote", "absent": "remove"}
 
@@ -33,18 +37,24 @@ class ActionModule(ActionBase):
         if arguments["state"] == "asked":
             return result | self._ask(task_vars or {}, spec)
         answer = call(self, task_vars or {}, "etcd_membership", spec | {"operation": OPERATIONS[arguments["state"]]})
-        text = "".join(f"{change}\n" for change in answer["changes"])
-        return (
-            result | answer | {"changed": bool(text), "diff": [{"before": "", "after": text, "after_header": "etcd"}]}
-        )
+        if arguments["state"] == "announced":
+            result["members"] = _members(answer.members)
+        text = "".join(f"{change}\n" for change in answer.changes)
+        diff = [{"before": "", "after": text, "after_header": "etcd"}]
+        return result | {"changes": answer.changes, "changed": bool(text), "diff": diff}
 
     def _ask(self, task_vars: dict[str, Any], spec: dict[str, Any]) -> dict[str, Any]:
         """One that does not answer is no failure: another one is asked."""
         try:
-            return {
-                "answered": True,
-                "problem": "",
-                **call(self, task_vars, "etcd_membership", spec | {"operation": "ask"}),
-            }
+            answer = call(self, task_vars, "etcd_membership", spec | {"operation": "ask"})
+            return {"answered": True, "problem": "", "members": plain(answer.members)}
         except (AnsibleConnectionFailure, AnsibleError) as error:
             return {"answered": False, "problem": str(error)}
+
+
+def _members(answered: Mapping[str, str]) -> dict[str, str]:
+    """{name: address}, which become part of the new member's unit: nothing but names and addresses."""
+    for name, address in answered.items():
+        if not DOMAIN.fullmatch(name) or not is_address(address):
+            raise AnsibleActionFail(f"etcd's member list is refused: {name[:100]!r} at {address[:100]!r}")
+    return dict(answered)

@@ -18,6 +18,8 @@ from kubeinstall.pki import ETCD_USERS, PKI
 PARTS = ("read", "look", "stage", "stop", "swap", "start", "wait", "ready", "put_back", "settle", "finish")
 # What touches nothing, and so is done in check mode too.
 LOOKING = ("read", "look")
+# Of the steps' answers.
+RETURNED = {"stage": ("revision", "keys"), "swap": ("kept",), "settle": ("problem",)}
 REVISIONS_PER_SECOND = 10_000
 ARGUMENTS: dict[str, Any] = {
     "part": {"type": "str", "choices": list(PARTS), "required": True},
@@ -58,12 +60,13 @@ class ActionModule(ActionBase):
                 return result | self._read()
             if self._task.check_mode and part not in LOOKING:
                 return result | {"changed": True}
-            done = self._stage() if part == "stage" else self._call(part)
+            answer = self._stage() if part == "stage" else self._call(part)
         except KubeinstallError as error:
             raise AnsibleActionFail(str(error)) from error
+        done = {key: getattr(answer, key) for key in RETURNED.get(part, ())}
         return result | done | {"changed": part not in (*LOOKING, "wait", "settle")}
 
-    def _call(self, part: str, **more: Any) -> dict[str, Any]:
+    def _call(self, part: str, **more: Any) -> Any:
         spec: dict[str, Any] = {"operation": part, "unit": self._args["unit"], "ready": self._args["ready"], **more}
         if self._args["backup"]:
             spec["kept"] = self._args["backup"]["kept"]
@@ -91,7 +94,7 @@ class ActionModule(ActionBase):
             )
         return {"backup": backup, "facts": dict(found.facts), "warnings": warnings}
 
-    def _stage(self) -> dict[str, Any]:
+    def _stage(self) -> Any:
         backup = self._args["backup"]
         pki = PKI(Path(self._args["pki_directory"]))
         authority = pki.read("kubernetes/ca.crt")

@@ -45,10 +45,13 @@ class ActionModule(ActionBase):
             done = self._make(variables, arguments)
         except KubeinstallError as error:
             raise AnsibleActionFail(str(error)) from error
-        text = "".join(f"{change}\n" for change in done["changes"])
-        return result | done | {"changed": bool(text), "diff": [{"before": "", "after": text, "after_header": "etcd"}]}
+        text = "".join(f"{change}\n" for change in done.changes)
+        done_so = {"changes": done.changes, "turned_on": done.turned_on}
+        return (
+            result | done_so | {"changed": bool(text), "diff": [{"before": "", "after": text, "after_header": "etcd"}]}
+        )
 
-    def _make(self, task_vars: dict[str, Any], arguments: dict[str, Any]) -> dict[str, Any]:
+    def _make(self, task_vars: dict[str, Any], arguments: dict[str, Any]) -> Any:
         check, state = self._task.check_mode, arguments["state"]
         directory = arguments["pki_directory"] or task_vars.get("kubeinstall_pki_directory")
         pki = PKI(Path(self._templar.template(directory)))

@@ -40,11 +40,11 @@ class ActionModule(ActionBase):
         if arguments["state"] == "asked":
             spec |= {"operation": "shares", "names": arguments["nodes"], "seconds": arguments["timeout"]}
             spec["api"] = API_OF_THE_HOST | {"others": arguments["others"]}
-            return result | call(self, task_vars or {}, "flannel_network", spec)
+            return result | {"shares": call(self, task_vars or {}, "flannel_network", spec).shares}
         spec |= {"operation": OPERATIONS[arguments["state"]], "endpoints": ",".join(arguments["endpoints"])}
         spec |= {"prefix": arguments["prefix"], "config": arguments["config"], "address": arguments["address"]}
         spec["leases"] = arguments["shares"]
-        changes = call(self, task_vars or {}, "flannel_network", spec)["changes"]
+        changes = call(self, task_vars or {}, "flannel_network", spec).changes
         text = "".join(f"{change}\n" for change in changes)
         diff = [{"before": "", "after": text, "after_header": "flannel's network in etcd"}]
         return result | {"changed": bool(changes), "changes": changes, "diff": diff}

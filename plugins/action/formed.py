@@ -5,6 +5,7 @@ Until it is gone with all its members, and forgotten.
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.hostcall impor
 
 from kubeinstall.errors import KubeinstallError
 from kubeinstall.pki import PKI
+
+CLUSTER_ID = re.compile("[0-9a-f]{1,16}")
 
 
 class ActionModule(ActionBase):
@@ -52,6 +55,8 @@ class ActionModule(ActionBase):
     def _cluster_id(self, task_vars: dict[str, Any]) -> str:
         """etcd's own id of the cluster, as this host's member tells it."""
         found = call(self, task_vars, "etcd_backup", {"operation": "probe"})
-        if found["problem"]:
-            raise AnsibleActionFail(f"the cluster's id is not known: {found['problem']}")
-        return str(found["cluster_id"])
+        if found.problem:
+            raise AnsibleActionFail(f"the cluster's id is not known: {found.problem}")
+        if not CLUSTER_ID.fullmatch(found.cluster_id):
+            raise AnsibleActionFail(f"{found.cluster_id[:100]!r} is not the id of a cluster of etcd")
+        return str(found.cluster_id)

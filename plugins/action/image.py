@@ -36,7 +36,7 @@ class ActionModule(ActionBase):
         every = [image for images in archives.values() for image in images]
         wanted = {reference: image.identity for image in every for reference in image.references}
         found = call(self, task_vars, "images", {"images": wanted, "archives": []})
-        missing = found["missing"]
+        missing = [reference for reference in wanted if reference in found.missing]
         result = {
             "changed": bool(missing),
             "changes": [f"load {reference}" for reference in missing],
@@ -45,17 +45,17 @@ class ActionModule(ActionBase):
         if not missing:
             return result | {"diff": []}
         for image in every:
-            if image.architecture != found["architecture"]:
+            if image.architecture != found.architecture:
                 raise AnsibleActionFail(
                     f"{', '.join(image.references)} is made for {image.architecture}, and this host is"
-                    f" {found['architecture']}: load an image of that architecture"
+                    f" {found.architecture}: load an image of that architecture"
                 )
         if not self._task.check_mode:
             lacking = [
                 path for path, images in archives.items() if any(set(i.references) & set(missing) for i in images)
             ]
             places = deliver(self, task_vars, [(path, digest_of(path)) for path in lacking])
-            left = call(self, task_vars, "images", {"images": wanted, "archives": list(places.values())})["missing"]
+            left = call(self, task_vars, "images", {"images": wanted, "archives": list(places.values())}).missing
             if left:
                 raise AnsibleActionFail(f"the container engine took the archives, and still lacks {', '.join(left)}")
         return result

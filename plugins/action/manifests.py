@@ -11,6 +11,7 @@ from typing import Any
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
+from ansible_collections.kubeinstall.cluster.plugins.module_utils.hostside.manifests import Change
 from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.documents import (
     DocumentError,
     objects,
@@ -84,11 +85,11 @@ class ActionModule(ActionBase):
                 "nodes": {name: _node(wanted) for name, wanted in args["nodes"].items()},
             },
         )
-        changes = found["changes"]
-        result |= {"changed": bool(changes), "changes": [f"{change['action']} {change['what']}" for change in changes]}
+        changes = found.changes
+        result |= {"changed": bool(changes), "changes": [f"{change.action} {change.what}" for change in changes]}
         if changes:
             result["diff"] = [_difference(change) for change in changes]
-        if not found["answered"]:
+        if not found.answered:
             servers = ", ".join([args["server"], *args["others"]])
             result["msg"] = f"no API server answers at {servers} yet: everything would be created"
         return result
@@ -129,11 +130,11 @@ def _node(wanted: Mapping[str, Any]) -> Result:
     return {"labels": plain(wanted.get("labels") or {}), "taints": plain(taints)}
 
 
-def _difference(change: Result) -> dict[str, str]:
-    header = f"{change['what']} ({change['place']})"
+def _difference(change: Change) -> dict[str, str]:
+    header = f"{change.what} ({change.place})"
     return {
         "before_header": header,
         "after_header": header,
-        "before": text(change["before"]),
-        "after": text(change["after"]),
+        "before": text(change.before),
+        "after": text(change.after),
     }

@@ -8,6 +8,7 @@ from typing import Any
 from ansible.errors import AnsibleConnectionFailure, AnsibleError
 from ansible.plugins.action import ActionBase
 from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.arguments import API_OF_THE_HOST
+from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.border import plain
 from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.hostcall import call
 
 from kubeinstall.pki import PKI
@@ -55,16 +56,19 @@ class ActionModule(ActionBase):
             spec["marks"] = {f"{kind}.{one['name']}": one for kind in kinds}
         answer = call(self, variables, "membership", spec | {"operation": OPERATIONS[state]})
         if state == "foreseen":
-            return result | answer
-        text = "".join(f"{change}\n" for change in answer["changes"])
+            found = {"there": answer.there, "silent": answer.silent, "pods": answer.pods, "lost": answer.lost}
+            return result | found
+        text = "".join(f"{change}\n" for change in answer.changes)
         diff = [{"before": "", "after": text, "after_header": arguments["name"] or "cluster"}] if text else []
-        return result | answer | {"changed": bool(text), "diff": diff}
+        return result | {"changes": answer.changes, "changed": bool(text), "diff": diff}
 
     def _ask(self, task_vars: dict[str, Any], spec: dict[str, Any], directory: Path) -> dict[str, Any]:
         """One that does not answer is no failure: another one is asked. Before the first run there is nobody to ask."""
         if not PKI(directory).has("formed.json"):
             return NOBODY
         try:
-            return {"answered": True, "problem": "", **call(self, task_vars, "membership", spec | {"operation": "ask"})}
+            known = call(self, task_vars, "membership", spec | {"operation": "ask"})
         except (AnsibleConnectionFailure, AnsibleError) as error:
             return {"answered": False, "problem": str(error)}
+        found = {"nodes": known.nodes, "shares": known.shares, "marks": plain(known.marks)}
+        return {"answered": True, "problem": "", **found}

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
+from ipaddress import IPv4Interface
 from pathlib import Path
 from typing import Any
 
-from ansible.errors import AnsibleConnectionFailure, AnsibleError
+from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure, AnsibleError
 from ansible.plugins.action import ActionBase
+from ansible_collections.kubeinstall.cluster.plugins.module_utils.hostside.facts import Facts, Unprivileged
+from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.border import plain
 from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.hostcall import call
 
 from kubeinstall.cluster.inputs import CONTROL_PLANE, NODE
 from kubeinstall.cluster.registries import registry_questions
 from kubeinstall.cluster.reports import QUESTIONS, clock_ahead
 
+DISKS = {"/var", "/usr/local"}
 PULLING = {CONTROL_PLANE, NODE}
 
 
@@ -35,12 +40,13 @@ class ActionModule(ActionBase):
         before = time.time()
         try:
             facts = call(self, variables, "probe", {**QUESTIONS, **asked})
+            _check_facts(facts, asked)
         except AnsibleConnectionFailure:
             raise
         except AnsibleError as error:
             # Not a failed task: `validate` names this host together with all others that are not as they should be.
             return result | {"failure": str(error)}
-        return result | {"facts": facts, "clock": clock_ahead(before, facts["time"], time.time())}
+        return result | {"facts": plain(facts), "clock": clock_ahead(before, facts.time, time.time())}
 
     def _registries(self, variables: dict[str, Any]) -> dict[str, Any]:
         """Of hosts that pull images. By their variables and no argument of the task: those are shown."""
@@ -52,3 +58,17 @@ class ActionModule(ActionBase):
         except AnsibleError:
             return {}  # `validate` says which template gives nothing
         return registry_questions(values, Path(variables["inventory_dir"]))
+
+
+def _check_facts(facts: Facts | Unprivileged, asked: Mapping[str, Any]) -> None:
+    """AnsibleActionFail for what the form does not tell, and the judgement of all hosts relies on."""
+    if isinstance(facts, Unprivileged):
+        return
+    names = {one["name"] for one in asked["registries"].get("registries", ())}
+    if facts.disk.keys() != DISKS or not facts.registries.keys() <= names:
+        raise AnsibleActionFail("the host's answer is not about the disks and registries that it was asked for")
+    for network in facts.networks:
+        try:
+            IPv4Interface(network.address)
+        except ValueError:
+            raise AnsibleActionFail(f"{network.address[:100]!r} is not the address of an interface") from None

@@ -7,9 +7,11 @@ from typing import Any
 from ansible.errors import AnsibleConnectionFailure, AnsibleError
 from ansible.plugins.action import ActionBase
 from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.arguments import API_OF_THE_HOST
+from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.border import plain
 from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.hostcall import call
 
 OPERATIONS = {"foreseen": "foresee", "begun": "begin", "emptied": "empty", "finished": "finish"}
+FORESEEN = ("pods", "staying", "silent", "alone", "cordoned")
 
 
 class ActionModule(ActionBase):
@@ -37,14 +39,15 @@ class ActionModule(ActionBase):
             return result | self._ask(variables, spec)
         answer = call(self, variables, "reboot", spec | {"operation": OPERATIONS[arguments["state"]]})
         if arguments["state"] == "foreseen":
-            return result | answer
-        text = "".join(f"{change}\n" for change in answer["changes"])
+            return result | {key: getattr(answer, key) for key in FORESEEN}
+        text = "".join(f"{change}\n" for change in answer.changes)
         diff = [{"before": "", "after": text, "after_header": arguments["name"] or "cluster"}] if text else []
-        return result | answer | {"changed": bool(text), "diff": diff}
+        return result | {"changes": answer.changes, "changed": bool(text), "diff": diff}
 
     def _ask(self, task_vars: dict[str, Any], spec: dict[str, Any]) -> dict[str, Any]:
         """One that does not answer is no failure: another one is asked."""
         try:
-            return {"answered": True, "problem": "", **call(self, task_vars, "reboot", spec | {"operation": "ask"})}
+            answer = call(self, task_vars, "reboot", spec | {"operation": "ask"})
         except (AnsibleConnectionFailure, AnsibleError) as error:
             return {"answered": False, "problem": str(error)}
+        return {"answered": True, "problem": "", "roll": plain(answer.roll)}

@@ -27,8 +27,9 @@ class ActionModule(ActionBase):
         )
         spec = {"check": self._task.check_mode, **arguments}
         answer = call(self, task_vars or {}, "reset", spec)
-        text = "".join(f"{what}\n" for what in answer["removed"])
-        result |= answer | {"changed": bool(text), "diff": [{"before": text, "after": ""}] if text else []}
-        if answer["kept"]:
-            result["warnings"] = [f"not removed: {what}" for what in answer["kept"]]
+        text = "".join(f"{what}\n" for what in answer.removed)
+        result |= {"removed": answer.removed, "kept": answer.kept, "changed": bool(text)}
+        result |= {"diff": [{"before": text, "after": ""}] if text else []}
+        if answer.kept:
+            result["warnings"] = [f"not removed: {what}" for what in answer.kept]
         return result

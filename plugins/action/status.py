@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
+from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.border import plain
 from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.hostcall import call
 
 
@@ -24,4 +26,7 @@ class ActionModule(ActionBase):
         if arguments["server"]:
             api = {"url": arguments["server"], "ca": arguments["authority"]}
             api |= {key: arguments[key] for key in ("certificate", "key")}
-        return result | call(self, task_vars or {}, "status", {"api": api})
+        answer = call(self, task_vars or {}, "status", {"api": api})
+        if any(not {"Name", "Status"} <= row.keys() for row in answer.nodes or ()):
+            raise AnsibleActionFail("the table of nodes that this host gives has no columns Name and Status")
+        return result | {"components": plain(answer.components), "nodes": answer.nodes, "api": answer.api}

@@ -17,6 +17,7 @@ from kubeinstall.errors import InputError
 from kubeinstall.membership import check_change
 from kubeinstall.pki import ETCD_USERS, PKI
 from kubeinstall.reboot import in_order
+from kubeinstall.text import printable
 
 STRINGS = {"type": "list", "elements": "str"}
 
@@ -83,7 +84,7 @@ class ActionModule(ActionBase):
 
 def _report(said: Mapping[str, Any]) -> Report:
     if said.get("unreachable"):
-        return Report(unreachable=str(said.get("msg", "")))
+        return Report(unreachable=printable(str(said.get("msg", ""))))
     if "facts" in said:
         return Report(facts=Facts.model_validate(said["facts"]), clock=said["clock"])
-    return Report(failure=str(said.get("failure") or said.get("msg") or "it was not asked"))
+    return Report(failure=printable(str(said.get("failure") or said.get("msg") or "it was not asked")))

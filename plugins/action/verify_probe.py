@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from typing import Any
 
+from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
+from ansible_collections.kubeinstall.cluster.plugins.module_utils.hostside.verify_cluster import Network
+from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.border import is_address, plain
 from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.hostcall import call
 
+from kubeinstall.cluster.hosts import DOMAIN
 from kubeinstall.verify import judge_certificates
 
+PATH = re.compile("/registry/configmaps/kube-system/kubeinstall-verify-[0-9a-f]{8}")
+TOKEN = re.compile("[0-9a-f]{32}")
 MODULES = {"host": "verify_host", "cluster": "verify_cluster", "network": "network_probe"}
 ARGUMENTS: dict[str, Any] = {
     "part": {"type": "str", "choices": list(MODULES), "required": True},
@@ -29,9 +37,33 @@ class ActionModule(ActionBase):
         if self._task.check_mode and args["part"] == "cluster":
             return result | {"skipped": True, "checks": [], "network": None}
         found = call(self, variables, MODULES[args["part"]], args["spec"])
-        checks = found["checks"]
-        if args["part"] == "host":
-            problems, detail = judge_certificates(found.pop("certificates"), args["names"])
-            checks.append({"check": "certificates", "problems": problems, "detail": detail})
         host = str(variables["inventory_hostname"])
-        return result | found | {"checks": [{"host": host, **one} for one in checks], "changed": False}
+        checks = [{"host": host, **plain(one)} for one in found.checks]
+        result["changed"] = False
+        if args["part"] == "host":
+            problems, detail = judge_certificates(plain(found.certificates), args["names"])
+            checks.append({"host": host, "check": "certificates", "problems": problems, "detail": detail})
+        elif args["part"] == "cluster":
+            known = {host, args["spec"]["host"], *args["spec"]["nodes"]}
+            if foreign := [one["host"] for one in checks if one["host"] not in known]:
+                raise AnsibleActionFail(f"the answer is about {foreign[0][:100]!r}, which the host was not asked about")
+            result["network"] = plain(found.network)
+            if found.network:
+                _check_network(found.network, args["spec"])
+        return result | {"checks": checks}
+
+
+def _check_network(network: Network, spec: Mapping[str, Any]) -> None:
+    """AnsibleActionFail unless it names only what was asked for: all hosts are told to try it, and ask etcd for it."""
+    addresses = [network.cluster_ip, network.dns.server, *network.dns.names.values()]
+    addresses += [address for node in network.nodes.values() for address in node]
+    right = (
+        network.nodes.keys() <= set(spec["nodes"])
+        and all(map(is_address, addresses))
+        and all(map(DOMAIN.fullmatch, network.dns.names))
+        and all(0 < port < 1 << 16 for port in (network.port, network.node_port))
+        and PATH.fullmatch(network.path)
+        and TOKEN.fullmatch(network.token)
+    )
+    if not right:
+        raise AnsibleActionFail("the network that this host describes is not the one of its verification")

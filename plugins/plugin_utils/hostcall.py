@@ -1,35 +1,40 @@
-"""Runs a function of `module_utils/hostside` on the task's host, in one round trip.
+"""Runs an operation of `module_utils/hostside` on the task's host, in one round trip.
 
-Ansible's own way wraps a module in a 170 KB archive that costs 140 ms to unpack and import on each host. These
-sources go
-over the same connection, with the same become method, as a script on the interpreter's standard input instead.
+Ansible's own way wraps a module in a 170 KB archive that costs 140 ms to unpack and import on each host. The sources of
+the modules that the operation needs go over the same connection, with the same become method, as a script on the
+interpreter's standard input instead.
 """
 
 from __future__ import annotations
 
+import ast
+import base64
 import functools
 import json
+import shlex
+import zlib
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
 from ansible.plugins.action import ActionBase
 from ansible_collections.kubeinstall.cluster.plugins.plugin_utils import hold
+from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.border import HOSTSIDE, answer_to, result_of
 from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.connections import interpreter
 
-HOSTSIDE = Path(__file__).resolve().parent.parent / "module_utils" / "hostside"
+from kubeinstall.text import printable
+
+# Characters that are looked at of what a host prints in place of an answer.
+LAST = 10_000
 BEGIN, END = "<<<kubeinstall", "kubeinstall>>>"
-# These look and change nothing that others would; all the rest is for one run at a time.
-READING = ("certificates_list", "etcd_backup", "network_probe", "probe", "status", "verify_cluster", "verify_host")
-ASKING = ("ask", "foresee", "prove", "shares")
 
 # -I and -S: no site-packages, no environment of the host's can change what runs. The sources become a package of
 # their own.
 LOADER = """\
-import json, sys
+import binascii, json, sys, zlib
 if sys.version_info < (3, 9):
     sys.exit("Python %d.%d is too old: 3.9 or later is needed" % sys.version_info[:2])
+SOURCES = json.loads(zlib.decompress(binascii.a2b_base64(SOURCES)))
 from importlib.machinery import ModuleSpec
 class Sources:
     def find_spec(self, name, path=None, target=None):
@@ -51,37 +56,66 @@ except HostError as error:
 except Exception:
     import traceback
     answer = {"crashed": traceback.format_exc(limit=-6)}
+# No text in an answer looks like one of the markers around it.
+text = json.dumps(answer).replace("<", "\\u003c").replace(">", "\\u003e")
 """
 
 
+def needed(module: str) -> frozenset[str]:
+    """The modules of hostside that `module` imports, also those that it imports only when it needs them, and itself."""
+    found: set[str] = set()
+    waiting = {"__init__", "errors", module}
+    while waiting:
+        found |= waiting
+        waiting = {name for one in waiting for name in _imports(one)} - found
+    return frozenset(found)
+
+
+def _imports(module: str) -> set[str]:
+    names: set[str] = set()
+    for node in ast.walk(ast.parse((HOSTSIDE / f"{module}.py").read_text())):
+        if isinstance(node, ast.ImportFrom) and node.level == 1:
+            names |= {node.module} if node.module else {one.name for one in node.names}
+    return names
+
+
 @functools.cache
-def _sources() -> str:
-    return repr({path.stem: path.read_text() for path in sorted(HOSTSIDE.glob("*.py"))})
+def _sources(module: str) -> str:
+    """The modules as the loader takes them: {name: text} as JSON, compressed, as base64."""
+    sources = {name: (HOSTSIDE / f"{name}.py").read_text() for name in sorted(needed(module))}
+    return base64.b64encode(zlib.compress(json.dumps(sources).encode(), 9)).decode()
 
 
-def call(action: ActionBase, task_vars: Mapping[str, Any], module: str, spec: Mapping[str, Any]) -> dict[str, Any]:
-    """Run `hostside.MODULE.main(spec)` on the task's host, as the task's user and with its become.
-
-    `spec` and the result are JSON objects. Raises AnsibleActionFail with a sentence where the host says no, and lets
-    Ansible's own AnsibleConnectionFailure pass where the host can't be reached. Outside of check mode, and for all that
-    does not only read, the run holds the cluster from then on; where another one does, that is the sentence.
-    """
-    reads = module in READING or spec.get("operation") in ASKING
-    if not reads and not action._task.check_mode:
-        hold.take(action, task_vars)
-    hold.check()
-    python = interpreter(action, task_vars)
-    script = "\n".join(
+def script(module: str, spec: Mapping[str, Any]) -> str:
+    """What the host's Python is given: prints the answer of `hostside.MODULE.main(spec)` between BEGIN and END."""
+    return "\n".join(
         (
-            f"SOURCES = {_sources()}",
+            f"SOURCES = {_sources(module)!r}",
             f"MODULE = {module!r}",
             f"SPEC = {json.dumps(spec)!r}",
             LOADER,
-            f"print({BEGIN!r}); print(json.dumps(answer)); print({END!r})",
+            f"print({BEGIN!r}); print(text); print({END!r})",
         )
     )
+
+
+def call(action: ActionBase, task_vars: Mapping[str, Any], module: str, spec: Mapping[str, Any]) -> Any:
+    """Run `hostside.MODULE.main(spec)` on the task's host, as the task's user and with its become.
+
+    Returns the NamedTuple that the module's ANSWERS declare for the operation (hostside/answers.py). Raises
+    AnsibleActionFail with the host's message where the operation fails there and where the answer is not of that form,
+    and lets Ansible's own AnsibleConnectionFailure pass where the host can't be reached. Outside of check mode, and for
+    all that does not only read, the run holds the cluster from then on; where another one does, that is the message.
+    """
+    answer = answer_to(module, spec)
+    if not answer.reads and not action._task.check_mode:
+        hold.take(action, task_vars)
+    hold.check()
+    python = interpreter(action, task_vars)
     try:
-        executed = action._low_level_execute_command(f"{python} -I -S -", in_data=script.encode())
+        executed = action._low_level_execute_command(
+            f"{shlex.quote(python)} -I -S -", in_data=script(module, spec).encode()
+        )
     except AnsibleConnectionFailure as failure:
         if "Data could not be sent" not in str(failure):
             raise
@@ -89,24 +123,15 @@ def call(action: ActionBase, task_vars: Mapping[str, Any], module: str, spec: Ma
         executed = action._low_level_execute_command("true")
         if executed["rc"] == 0:
             raise
-    answer = _answer(str(executed["stdout"]))
-    if answer is None:
+    stdout = str(executed["stdout"])
+    if BEGIN not in stdout:
         raise AnsibleActionFail(_no_answer(python, executed))
-    if "result" in answer:
-        return dict(answer["result"])
-    if "failed" in answer:
-        raise AnsibleActionFail(str(answer["failed"]))
-    raise AnsibleActionFail(f"hostside.{module} ended unexpectedly on the host:\n{answer['crashed']}")
-
-
-def _answer(stdout: str) -> dict[str, Any] | None:
-    _, begin, rest = stdout.partition(BEGIN)
-    text, end, _ = rest.partition(END)
-    return dict(json.loads(text)) if begin and end else None
+    return result_of(stdout, BEGIN, END, module, answer.form)
 
 
 def _no_answer(python: str, executed: Mapping[str, Any]) -> str:
-    said = "\n".join(part.strip() for part in (executed.get("stderr"), executed.get("stdout")) if part and part.strip())
+    parts = (printable(str(executed.get(key) or "")[-LAST:]).strip() for key in ("stderr", "stdout"))
+    said = "\n".join(filter(None, parts))
     code = executed.get("rc")
     if "sudo" in said and "not found" in said:
         return "there is no sudo on the host: install it, or log in as root"

@@ -13,9 +13,10 @@ from __future__ import annotations
 
 import os
 import time
-from typing import Any, Dict, List
+from typing import Any, Dict, List, NamedTuple, Optional
 
 from . import units
+from .answers import Answer
 from .errors import HostError
 from .files import read
 from .host import Host
@@ -25,6 +26,20 @@ from .verify_host import component_problems
 PAUSE = 0.5
 # Nobody joins by this run: who does not answer at once is not there.
 SPARE_SECONDS = 5
+
+
+class Foreseen(NamedTuple):
+    before: str
+    rebooted: bool
+    machine_id: str
+
+
+class Settled(NamedTuple):
+    booted: float
+    since: Optional[float]
+
+
+ANSWERS = {"foresee": Answer(Foreseen, reads=True), "settle": Answer(Settled)}
 
 
 def main(spec: Dict[str, Any]) -> Dict[str, Any]:

@@ -6,11 +6,25 @@ spec: root. Returns {certificates: [{component, path, pem (null where the file i
 from __future__ import annotations
 
 import os
-from typing import Any, Dict
+from typing import Any, Dict, List, NamedTuple, Optional
 
+from .answers import Answer
 from .files import read
 from .host import Host
 from .record import DIRECTORY, Record
+
+
+class Found(NamedTuple):
+    component: str
+    path: str
+    pem: Optional[str]
+
+
+class Certificates(NamedTuple):
+    certificates: List[Found]
+
+
+ANSWERS = {"main": Answer(Certificates, reads=True)}
 
 
 def main(spec: Dict[str, Any]) -> Dict[str, Any]:

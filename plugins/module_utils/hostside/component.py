@@ -17,9 +17,61 @@ For apply also `delivered` {digest: path}, `signed` {certificate name: PEM}, `ar
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Dict, List, Literal, NamedTuple, Optional
 
+from .answers import Answer
 from .host import Host
+
+
+class Difference(NamedTuple):
+    """Of a file, a directory or a program; `before` and `after` are contents, digests or words."""
+
+    kind: str
+    path: str
+    name: Optional[str] = None
+    version: Optional[str] = None
+    before: Optional[str] = None
+    after: Optional[str] = None
+    content: bool = True
+    before_attributes: Optional[str] = None
+    after_attributes: Optional[str] = None
+
+
+class Certificate(NamedTuple):
+    certificate: Optional[str]
+    pair: bool
+    attributes: bool
+
+
+class Needs(NamedTuple):
+    binaries: List[Difference]
+    images: List[str]
+
+
+class Unit(NamedTuple):
+    living: bool
+    enabled: bool
+    why: Optional[str]
+    reload: Optional[str]
+
+
+class Compared(NamedTuple):
+    architecture: Literal["amd64", "arm64"]
+    changes: List[Difference]
+    certificates: Dict[str, Certificate]
+    needs: Needs
+    unit: Optional[Unit]
+    bootstraps: List[str]
+    worked: bool
+    replaces: List[str]
+
+
+class Applied(NamedTuple):
+    restarted: Optional[str]
+
+
+# Keys: certificate signing requests as PEM by the certificates' names.
+ANSWERS = {"compare": Answer(Compared), "request": Answer(Dict[str, str]), "apply": Answer(Applied)}
 
 
 def main(spec: dict[str, Any]) -> dict[str, Any]:

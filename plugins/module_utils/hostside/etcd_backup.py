@@ -10,14 +10,34 @@ from __future__ import annotations
 
 import os
 import shutil
-from typing import Any, Dict
+from typing import Any, Dict, List, NamedTuple
 
 from . import etcd, files
+from .answers import Answer
 from .errors import HostError
 from .etcd_proof import OVERHEAD, prove, workplace
 from .host import Host
 
 SECONDS = 600
+
+
+class Probed(NamedTuple):
+    problem: str
+    cluster_id: str
+
+
+class Saved(NamedTuple):
+    path: str
+    sha256: str
+    size: int
+    cluster_id: str
+    etcd_version: str
+    revision: int
+    keys: int
+    authorities: List[str]
+
+
+ANSWERS = {"probe": Answer(Probed, reads=True), "save": Answer(Saved, reads=True)}
 
 
 def main(spec: Dict[str, Any]) -> Dict[str, Any]:

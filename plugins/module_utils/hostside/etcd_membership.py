@@ -13,8 +13,9 @@ from __future__ import annotations
 
 import time
 import urllib.parse
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, List, NamedTuple, Optional
 
+from .answers import Answer, Changes
 from .errors import HostError
 from .etcd import LEARNER, Member, etcdctl, members, missing, status
 from .host import Host
@@ -24,6 +25,29 @@ PAUSE = 0.5
 # After a member has left, etcd takes no further change of membership until it is sure of those that stay.
 SETTLING = 30
 UNSURE = ("unhealthy cluster", "re-configuration failed", "too many learner", "leader changed", "timed out")
+
+
+class Listed(NamedTuple):
+    name: str
+    address: str
+    learner: bool
+
+
+class Asked(NamedTuple):
+    members: List[Listed]
+
+
+class Announced(NamedTuple):
+    changes: List[str]
+    members: Dict[str, str]
+
+
+ANSWERS = {
+    "ask": Answer(Asked, reads=True),
+    "announce": Answer(Announced),
+    "promote": Answer(Changes),
+    "remove": Answer(Changes),
+}
 
 
 def main(spec: Dict[str, Any]) -> Dict[str, Any]:

@@ -19,9 +19,10 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from typing import Any, Dict
+from typing import Any, Dict, NamedTuple
 
 from . import files, units
+from .answers import Answer, Nothing
 from .errors import HostError
 from .etcd_backup import probe
 from .etcd_proof import OVERHEAD, enough_space, foreign, prove, restore, workplace
@@ -34,6 +35,27 @@ DATA = f"{HOME}/default.etcd"
 STAGED = f"{HOME}/restored.etcd"
 UNIT = "etcd.service"
 SECONDS = 180
+
+
+class Staged(NamedTuple):
+    revision: int
+    keys: int
+
+
+class Swapped(NamedTuple):
+    kept: str
+
+
+class Settled(NamedTuple):
+    problem: str
+
+
+ANSWERS = {
+    **dict.fromkeys(("look", "stop", "start", "wait", "ready", "put_back", "finish"), Answer(Nothing)),
+    "stage": Answer(Staged),
+    "swap": Answer(Swapped),
+    "settle": Answer(Settled),
+}
 
 
 def main(spec: Dict[str, Any]) -> Dict[str, Any]:

@@ -23,6 +23,7 @@ import json
 import time
 from typing import Any, Callable, Dict, List, NamedTuple, Set, Tuple
 
+from .answers import Answer, Nothing
 from .api import API, RefusedError, UnreachableError
 from .errors import HostError
 from .etcd import etcdctl, told
@@ -49,6 +50,17 @@ class There(NamedTuple):
     users: Set[str]
     roles: Set[str]
     enabled: bool
+
+
+class Done(NamedTuple):
+    changes: List[str]
+    turned_on: bool
+
+
+ANSWERS = {
+    **dict.fromkeys(("make", "enable", "disable", "remove"), Answer(Done)),
+    "prove": Answer(Nothing, reads=True),
+}
 
 
 def main(spec: Dict[str, Any]) -> Dict[str, Any]:

@@ -17,15 +17,23 @@ import base64
 import contextlib
 import json
 import time
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 from urllib.parse import quote
 
+from .answers import Answer, Changes
 from .api import API
 from .errors import HostError
 from .etcd import etcdctl
 from .host import Host
 
 PAUSE = 0.25
+
+
+class Shares(NamedTuple):
+    shares: Dict[str, str]
+
+
+ANSWERS = {"shares": Answer(Shares, reads=True), "put": Answer(Changes), "drop": Answer(Changes)}
 
 
 def main(spec: Dict[str, Any]) -> Dict[str, Any]:

@@ -6,8 +6,9 @@ import functools
 import json
 import socket
 import threading
-from typing import Any, Dict, Iterable, List, Optional, Set
+from typing import Any, Dict, Iterable, List, Literal, NamedTuple, Optional, Set
 
+from .answers import Answer
 from .engines import DOCKER, docker, engine
 from .errors import HostError
 from .files import clear_delivery
@@ -17,6 +18,14 @@ SOCKET = "/run/containerd/containerd.sock"
 DOCKER_SOCKET = "/run/docker.sock"
 CTR = ["ctr", "--connect-timeout", "5s", "--namespace", "k8s.io"]
 INDEXES = ("application/vnd.oci.image.index.v1+json", "application/vnd.docker.distribution.manifest.list.v2+json")
+
+
+class Lacking(NamedTuple):
+    architecture: Literal["amd64", "arm64"]
+    missing: List[str]
+
+
+ANSWERS = {"main": Answer(Lacking)}
 
 
 def main(spec: Dict[str, Any]) -> Dict[str, Any]:

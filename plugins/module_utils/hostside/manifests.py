@@ -13,9 +13,10 @@ from __future__ import annotations
 
 import contextlib
 import time
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
 from . import nodes, rollout
+from .answers import Answer
 from .api import API, APPLY, Document, RefusedError, Resource, UnreachableError
 from .errors import HostError
 
@@ -29,6 +30,22 @@ MASK = "(kept secret)"
 # Seconds in which controllers make what an object just created needs: a definition's API, a default service account.
 SETTLING = 15
 CHECK_PATIENCE = 2
+
+
+class Change(NamedTuple):
+    action: str
+    what: str
+    place: str
+    before: Optional[Dict[str, Any]]
+    after: Dict[str, Any]
+
+
+class Settled(NamedTuple):
+    changes: List[Change]
+    answered: bool
+
+
+ANSWERS = {"main": Answer(Settled)}
 
 
 def main(spec: Dict[str, Any]) -> Dict[str, Any]:

@@ -13,13 +13,43 @@ spec: server, authority, certificate, key (paths on the host), operation, check,
 from __future__ import annotations
 
 import time
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, List, NamedTuple, Optional
 from urllib.parse import quote
 
 from . import drain, notes
+from .answers import Answer, Changes
 from .api import API, Document, operate
 
 MARKS = "kubeinstall-removed"
+
+
+class Mark(NamedTuple):
+    name: str
+    machine_id: str = ""
+    address: str = ""
+    at: str = ""
+
+
+class Known(NamedTuple):
+    nodes: Dict[str, str]
+    shares: Dict[str, str]
+    marks: Dict[str, Mark]
+
+
+class Foreseen(NamedTuple):
+    there: bool
+    silent: bool
+    pods: List[str]
+    lost: List[str]
+
+
+ANSWERS = {
+    "ask": Answer(Known, reads=True),
+    "foresee": Answer(Foreseen, reads=True),
+    "remove": Answer(Changes),
+    "mark": Answer(Changes),
+    "welcome": Answer(Changes),
+}
 
 
 def main(spec: Dict[str, Any]) -> Dict[str, Any]:

@@ -22,8 +22,9 @@ import struct
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Callable
+from typing import Any, Callable, List, NamedTuple
 
+from .answers import Answer
 from .host import Host
 
 # Where containerd and Docker keep pods' network namespaces.
@@ -34,6 +35,19 @@ BESIDE = 32
 A, IN = 1, 1
 
 Attempt = Callable[[], None]
+
+
+class Check(NamedTuple):
+    check: str
+    problems: List[str]
+    detail: str
+
+
+class Checks(NamedTuple):
+    checks: List[Check]
+
+
+ANSWERS = {"main": Answer(Checks, reads=True)}
 
 
 def main(spec: dict[str, Any]) -> dict[str, Any]:

@@ -12,9 +12,11 @@ import shutil
 import socket
 import struct
 import time
-from typing import Any, Iterator
+from typing import Any, Iterator, Union
 
 from . import flannel
+from .answers import Answer
+from .facts import Facts, Unprivileged
 from .files import digest_of, read
 from .host import Host
 from .record import DIRECTORY
@@ -38,6 +40,9 @@ SEARCHED = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 RTM_GETADDR, NLM_F_REQUEST_DUMP, NLMSG_ERROR, NLMSG_DONE, RTM_NEWADDR = 22, 0x301, 2, 3, 20
 IFA_ADDRESS, IFA_LOCAL = 1, 2
 API_PORT = 6443
+
+
+ANSWERS = {"main": Answer(Union[Facts, Unprivileged], reads=True)}
 
 
 def main(spec: dict[str, Any]) -> dict[str, Any]:
@@ -93,6 +98,7 @@ def main(spec: dict[str, Any]) -> dict[str, Any]:
         engines=[unit for unit in ENGINES if any(os.path.exists(host.path(f"{d}/{unit}")) for d in PACKAGED_UNITS)],
         answering=[address for address in spec["vacant"] if answers(address)],
     )
+    answer["registries"] = {}
     if spec["registries"]:
         from . import registries  # what it imports takes longer than all of the above
 

@@ -16,10 +16,11 @@ from __future__ import annotations
 
 import calendar
 import time
-from typing import Any, Dict
+from typing import Any, Dict, List, NamedTuple
 from urllib.parse import quote
 
 from . import drain, notes, rollout
+from .answers import Answer, Changes
 from .api import API, MERGE, Document, operate
 from .errors import HostError
 
@@ -28,6 +29,33 @@ NOTE = "kubeinstall/cordoned-to-reboot"
 ROLL = "kubeinstall-reboot"
 DNS = "kube-system/coredns"
 PAUSE = 0.5
+
+
+class Begun(NamedTuple):
+    boot: str
+    at: str
+    done: bool
+
+
+class Asked(NamedTuple):
+    roll: Dict[str, Begun]
+
+
+class Foreseen(NamedTuple):
+    pods: List[str]
+    staying: List[str]
+    silent: bool
+    alone: bool
+    cordoned: bool
+
+
+ANSWERS = {
+    "ask": Answer(Asked, reads=True),
+    "foresee": Answer(Foreseen, reads=True),
+    "begin": Answer(Changes),
+    "empty": Answer(Changes),
+    "finish": Answer(Changes),
+}
 
 
 def main(spec: Dict[str, Any]) -> Dict[str, Any]:

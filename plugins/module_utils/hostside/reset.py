@@ -10,9 +10,10 @@ import json
 import os
 import signal
 import time
-from typing import Any
+from typing import Any, List, NamedTuple
 
 from . import packetfilter, removal, units
+from .answers import Answer
 from .engines import CONTAINERD, DOCKER, end_docker_pods, others_of_docker
 from .errors import HostError
 from .files import read
@@ -25,6 +26,14 @@ SHIM = "containerd-shim-runc-v2"
 # Those that would put back what is being taken away.
 FIRST = ("kubelet", "kube-proxy", "flannel")
 SECONDS = 30
+
+
+class Reset(NamedTuple):
+    removed: List[str]
+    kept: List[str]
+
+
+ANSWERS = {"main": Answer(Reset)}
 
 
 def main(spec: dict[str, Any]) -> dict[str, Any]:

@@ -7,9 +7,10 @@ import json
 import os
 import time
 import urllib.parse
-from typing import Any, Dict, List
+from typing import Any, Dict, List, NamedTuple, Optional
 
 from . import ready
+from .answers import Answer
 from .errors import HostError
 from .host import Host
 from .record import DIRECTORY, Record
@@ -17,6 +18,26 @@ from .record import DIRECTORY, Record
 PROPERTIES = "Id,LoadState,ActiveState,SubState,UnitFileState,NRestarts,ActiveEnterTimestampMonotonic"
 # The columns that kubectl shows, so that the answer stays small on a cluster of any size.
 TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io"
+
+
+class Component(NamedTuple):
+    name: str
+    versions: Dict[str, str]
+    unit: Optional[str]
+    problem: str
+    state: str
+    enabled: bool
+    restarts: int
+    seconds: float
+
+
+class Status(NamedTuple):
+    components: List[Component]
+    nodes: Optional[List[Dict[str, str]]]
+    api: str
+
+
+ANSWERS = {"main": Answer(Status, reads=True)}
 
 
 def main(spec: Dict[str, Any]) -> Dict[str, Any]:

@@ -12,8 +12,9 @@ import contextlib
 import os
 import secrets
 import time
-from typing import Any
+from typing import Any, Dict, List, NamedTuple, Optional
 
+from .answers import Answer
 from .api import API, Document, UnreachableError
 from .errors import HostError
 
@@ -32,6 +33,41 @@ CONDITIONS = {
     "NetworkUnavailable": "False",
 }
 COREFILE = f".:5353 {{\n  health :{PORT} {{\n    lameduck 0s\n  }}\n  whoami\n}}\n"
+
+
+class Check(NamedTuple):
+    check: str
+    host: str
+    problems: List[str]
+    detail: str
+
+
+class Node(NamedTuple):
+    address: str
+    pod: str
+
+
+class DNS(NamedTuple):
+    server: str
+    names: Dict[str, str]
+
+
+class Network(NamedTuple):
+    nodes: Dict[str, Node]
+    cluster_ip: str
+    node_port: int
+    port: int
+    dns: DNS
+    path: str
+    token: str
+
+
+class Started(NamedTuple):
+    checks: List[Check]
+    network: Optional[Network]
+
+
+ANSWERS = {"main": Answer(Started, reads=True)}
 
 
 def main(spec: dict[str, Any]) -> dict[str, Any]:

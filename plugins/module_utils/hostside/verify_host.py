@@ -12,10 +12,30 @@ import glob
 import os
 import socket
 import ssl
-from typing import Any
+from typing import Any, Dict, List, NamedTuple, Optional
 
 from . import certificates, ready, units
+from .answers import Answer
 from .host import Host
+
+
+class Check(NamedTuple):
+    check: str
+    problems: List[str]
+    detail: str
+
+
+class Certificate(NamedTuple):
+    pem: Optional[str]
+    pair: Optional[bool]
+
+
+class Found(NamedTuple):
+    checks: List[Check]
+    certificates: Dict[str, Certificate]
+
+
+ANSWERS = {"main": Answer(Found, reads=True)}
 
 
 def main(spec: dict[str, Any]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import platform
 import socket
 import subprocess
@@ -10,16 +11,35 @@ import uuid
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
 from ansible_collections.kubeinstall.cluster.plugins.module_utils.hostside import drain
 from ansible_collections.kubeinstall.cluster.plugins.module_utils.hostside.api import API
+from ansible_collections.kubeinstall.cluster.plugins.plugin_utils import border
 
 from kubeinstall.certificates import CertificateRequest
 from kubeinstall.components import Catalogue, Store, machine_architecture
 from kubeinstall.pki import PKI
 from tests.unit.hostside.nodes import report
+
+
+def _as_declared(module: ModuleType) -> None:
+    """Whatever a module's `main` answers in these tests has to be of the form that it declares."""
+    main = module.main
+
+    @functools.wraps(main)
+    def checked(spec: dict[str, Any]) -> Any:
+        answer = main(spec)
+        border.validated(answer, module.ANSWERS[spec.get("operation", "main")].form)
+        return answer
+
+    module.main = checked  # type: ignore[attr-defined]
+
+
+for _module in border.operations():
+    _as_declared(_module)
 
 
 def free_ports(count: int) -> list[int]:
