@@ -55,7 +55,7 @@ class Facts(NamedTuple):
     ports: List[Port]
     features: Dict[str, str]
     programs: List[str]
-    cgroups: Optional[ControlGroups]
+    cgroups: ControlGroups
     digests: Dict[str, Optional[str]]
     components: List[str]
     engines: List[str]
