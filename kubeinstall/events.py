@@ -9,6 +9,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from kubeinstall.text import printable
+
 __all__ = ["OUTCOMES", "Event", "Failure", "HostStats", "RunResult", "host_stats", "plain", "translate"]
 
 OUTCOMES = ("ok", "changed", "failed", "unreachable", "skipped")
@@ -28,7 +30,6 @@ _KINDS = {
     "warning": "warning",
     "system_warning": "warning",
 }
-_ESCAPES = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 # Ansible wraps a message once for each layer it came through.
 _WRAPPERS = re.compile(r"^(?:(?:Task|Module|Action) failed: )+")
 _LAST_LINES = 30
@@ -112,7 +113,7 @@ def translate(raw: Mapping[str, Any]) -> Event | None:
     if kind is None:
         return None
     data = raw.get("event_data") or {}
-    result = data.get("res") or {}
+    result = _printable(data.get("res") or {})
     message = ""
     if kind == "ok" and result.get("changed"):
         kind = "changed"
@@ -133,7 +134,7 @@ def translate(raw: Mapping[str, Any]) -> Event | None:
         message=message,
         ignored=bool(data.get("ignore_errors")),
         result={key: value for key, value in result.items() if key != "invocation" and not key.startswith("_ansible")},
-        diff=_diff(data.get("diff")),
+        diff=_diff(_printable(data.get("diff"))),
     )
 
 
@@ -151,6 +152,15 @@ def host_stats(counts: Mapping[str, Mapping[str, int]]) -> dict[str, HostStats]:
     }
 
 
+def _printable(value: Any) -> Any:
+    """The value with only printable text in it: whatever it comes from, it may be shown."""
+    if isinstance(value, str):
+        return printable(value)
+    if isinstance(value, Mapping):
+        return {printable(str(key)): _printable(item) for key, item in value.items()}
+    return [_printable(item) for item in value] if isinstance(value, list | tuple) else value
+
+
 def _diff(value: object) -> Sequence[Mapping[str, Any]]:
     if isinstance(value, Mapping):
         return (value,)
@@ -158,8 +168,8 @@ def _diff(value: object) -> Sequence[Mapping[str, Any]]:
 
 
 def plain(text: str) -> str:
-    """What a program printed to a terminal, without colours and its line ends."""
-    return _ESCAPES.sub("", text).replace("\r\n", "\n").strip()
+    """What a program printed to a terminal, without what that acts on."""
+    return printable(text).strip()
 
 
 def _failure_message(result: Mapping[str, Any]) -> str:
@@ -167,7 +177,8 @@ def _failure_message(result: Mapping[str, Any]) -> str:
     items = [one for one in result.get("results") or () if isinstance(one, Mapping) and one.get("failed")]
     if items:
         return "\n".join(_failure_message(one) for one in items)
-    parts = [_WRAPPERS.sub("", str(result.get("msg") or result.get("censored") or "failed without a message"))]
+    said = str(result.get("msg") or result.get("censored") or "failed without a message")
+    parts = [_WRAPPERS.sub("", printable(said))]
     for key in ("module_stderr", "stderr", "module_stdout", "stdout"):
         text = plain(str(result.get(key) or ""))
         if text and text not in parts[0]:

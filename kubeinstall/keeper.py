@@ -30,6 +30,8 @@ CONNECT_SECONDS = 20.0
 # A run whose command was killed is given five seconds to end in order: whoever comes next waits for that.
 PATIENCE_SECONDS = 8.0
 END_SECONDS = 2.0
+# Bytes that a host may print before its answer.
+LONGEST = 100_000
 
 
 class Hold:
@@ -51,8 +53,10 @@ class Hold:
             part = os.read(self.stdout.fileno(), 4096)
             text += part
             for line in text.splitlines(keepends=True):
-                if line.startswith(b"{") and line.endswith(b"\n"):
-                    return dict(json.loads(line))
+                if line.endswith(b"\n") and (answer := _declared(line)):
+                    return answer
+            if len(text) > LONGEST:
+                return {"failed": "it answers with something else", "away": False}
             if not part:
                 self.said.seek(0)
                 words = self.said.read().decode(errors="replace").strip().splitlines()
@@ -76,6 +80,19 @@ class Hold:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
+
+
+def _declared(line: bytes) -> dict[str, Any] | None:
+    """The answer of hostside/hold.py, {"holding": True} or {"held": who, or null}; None for anything else."""
+    try:
+        answer = json.loads(line) if line.startswith(b"{") else None
+    except (ValueError, RecursionError):
+        return None
+    if answer == {"holding": True}:
+        return {"holding": True}
+    if isinstance(answer, dict) and answer.keys() == {"held"} and isinstance(answer["held"], dict | None):
+        return {"held": answer["held"]}
+    return None
 
 
 def main(run: int, state: Path) -> int:

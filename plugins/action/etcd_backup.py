@@ -62,7 +62,7 @@ class ActionModule(ActionBase):
             raise AnsibleActionFail("this host names another file than the snapshot that it was asked for")
         # One that is there already told of another snapshot.
         backups.facts_file(path).unlink(missing_ok=True)
-        fetch(self, task_vars, taken.path, path, taken.sha256)
+        fetch(self, task_vars, taken.path, path, taken.size, taken.sha256)
         facts = {key: getattr(taken, key) for key in FACTS}
         facts |= {"cluster": arguments["cluster"], "member": arguments["member"]}
         facts["time"] = now.isoformat(timespec="seconds")

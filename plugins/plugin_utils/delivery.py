@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import shlex
 import struct
 import subprocess
@@ -24,12 +25,17 @@ from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.connections im
     streaming,
 )
 
+from kubeinstall.text import printable
+
 CHUNK = 1 << 20
 # Below this rate zlib's fastest level, at 60 to 80 MB/s a core and a third of the size, delivers sooner than the
 # bare bytes.
 SLOW_LINK = 40e6
 WINDOW = 8 << 20
 COMPRESSED = 1 << 31
+LANDING = re.compile("/var/tmp/kubeinstall-[0-9]{1,10}")  # noqa: S108 what the login user owns there
+# Bytes that are kept of what a host prints besides.
+LONGEST = 10_000
 
 # Runs as the login user, who may not be root: root takes the files from there, and verifies each by its digest.
 PREPARE = """\
@@ -81,13 +87,30 @@ def deliver(action: ActionBase, task_vars: Mapping[str, Any], files: Sequence[tu
         # A broken pipe is no news: the host's own words about it are in stderr.
         with contextlib.suppress(BrokenPipeError), cast(BinaryIO, ssh.stdin) as stream:
             _send(stream, files)
-        said = cast(BinaryIO, ssh.stderr).read().decode(errors="replace").strip()
-        directory = cast(BinaryIO, ssh.stdout).read().decode().strip()
-    if ssh.returncode != 0 or not directory:
+        said = told(ssh)
+        printed = cast(BinaryIO, ssh.stdout).read(LONGEST).decode(errors="replace")
+    if ssh.returncode != 0 or not printed.strip():
         raise AnsibleActionFail(
-            f"the host did not take {len(files)} files: {said[-1000:] or f'ssh ended with {ssh.returncode}'}"
+            f"the host did not take {len(files)} files: {said or f'ssh ended with {ssh.returncode}'}"
         )
-    return {digest: f"{directory.splitlines()[-1]}/{digest}" for _, digest in files}
+    directory = _landing(printed)
+    return {digest: f"{directory}/{digest}" for _, digest in files}
+
+
+def told(ssh: subprocess.Popen[bytes]) -> str:
+    """The last of what ssh, or the program on the host, has printed on its standard error."""
+    end = b""
+    while chunk := cast(BinaryIO, ssh.stderr).read(CHUNK):
+        end = (end + chunk)[-LONGEST:]
+    return printable(end.decode(errors="replace")).strip()[-1000:]
+
+
+def _landing(printed: str) -> str:
+    """The directory that PREPARE has printed last. AnsibleActionFail for any other: its name goes into commands."""
+    directory = (printed.split() or [""])[-1]
+    if not LANDING.fullmatch(directory):
+        raise AnsibleActionFail(f"the host names {printable(directory)[:100]!r} as its directory for files")
+    return directory
 
 
 def _send(stream: BinaryIO, files: Sequence[tuple[Path, str]]) -> None:
@@ -113,10 +136,12 @@ def _chunks(path: Path) -> Iterator[bytes]:
 
 def landing(action: ActionBase, python: str) -> str:
     """The folder on the task's host that is the login user's own, where files come and go."""
-    made = action._low_level_execute_command(f"{python} -I -S -c {shlex.quote(PREPARE + 'print(d)')}", sudoable=False)
+    made = action._low_level_execute_command(
+        shlex.join([python, "-I", "-S", "-c", PREPARE + "print(d)"]), sudoable=False
+    )
     if made["rc"] != 0:
-        raise AnsibleActionFail(f"the host has no place for files: {made['stderr'].strip()}")
-    return str(made["stdout"]).strip().splitlines()[-1]
+        raise AnsibleActionFail(f"the host has no place for files: {printable(made['stderr']).strip()[-1000:]}")
+    return _landing(str(made["stdout"]))
 
 
 def _put(action: ActionBase, python: str, files: Sequence[tuple[Path, str]]) -> dict[str, str]:

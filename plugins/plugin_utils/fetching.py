@@ -18,7 +18,7 @@ from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.connections im
     interpreter,
     streaming,
 )
-from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.delivery import CHUNK
+from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.delivery import CHUNK, told
 
 # Runs as the login user. The name goes first: however this ends, nothing stays on the host.
 SEND = """\
@@ -32,8 +32,11 @@ with open(p, "rb") as i:
 """
 
 
-def fetch(action: ActionBase, task_vars: Mapping[str, Any], remote: str, local: Path, sha256: str) -> None:
-    """Move the login user's file `remote` here, mode 0600, whole or not at all. Raises AnsibleActionFail."""
+def fetch(action: ActionBase, task_vars: Mapping[str, Any], remote: str, local: Path, size: int, sha256: str) -> None:
+    """Move the login user's file `remote` here, mode 0600, whole or not at all. Raises AnsibleActionFail.
+
+    A host that sends more than `size` bytes is stopped.
+    """
     connection = action._connection
     words = [interpreter(action, task_vars), "-I", "-S", "-c", SEND.format(path=remote)]
     try:
@@ -41,7 +44,7 @@ def fetch(action: ActionBase, task_vars: Mapping[str, Any], remote: str, local: 
         try:
             with os.fdopen(handle, "w+b") as file:
                 if streaming(connection):
-                    _receive(command_over(connection, action._play_context.remote_addr, words), file)
+                    _receive(command_over(connection, action._play_context.remote_addr, words), file, size)
                 else:
                     connection.fetch_file(remote, temporary)
                     action._low_level_execute_command(f"rm -f {shlex.quote(remote)}", sudoable=False)
@@ -60,11 +63,14 @@ def fetch(action: ActionBase, task_vars: Mapping[str, Any], remote: str, local: 
         raise AnsibleActionFail(f"{local} cannot be written: {error.strerror}") from error
 
 
-def _receive(command: Sequence[bytes], file: BinaryIO) -> None:
+def _receive(command: Sequence[bytes], file: BinaryIO, size: int) -> None:
     with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as ssh:
         source = cast(BinaryIO, ssh.stdout)
         while chunk := source.read(CHUNK):
+            size -= len(chunk)
+            if size < 0:
+                raise AnsibleActionFail("the host sends more than the file that it was asked for")
             file.write(chunk)
-        said = cast(BinaryIO, ssh.stderr).read().decode(errors="replace").strip()
+        said = told(ssh)
     if ssh.returncode != 0:
-        raise AnsibleActionFail(f"the host did not send the file: {said[-1000:] or f'ssh ended with {ssh.returncode}'}")
+        raise AnsibleActionFail(f"the host did not send the file: {said or f'ssh ended with {ssh.returncode}'}")

@@ -31,6 +31,7 @@ from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.connections im
 )
 
 from kubeinstall import keeper
+from kubeinstall.text import printable
 
 NAME = "kubeinstall-run"
 HOSTSIDE = Path(__file__).resolve().parent.parent / "module_utils" / "hostside" / "hold.py"
@@ -128,7 +129,9 @@ def _keep(commands: list[dict[str, Any]], state: Path) -> dict[str, Any]:
         stdin.write(json.dumps(commands))
     said = stdout.readline()
     if not said:
-        raise AnsibleActionFail(f"the run's hold on the cluster could not be kept: {stderr.read().strip()[-1000:]}")
+        raise AnsibleActionFail(
+            f"the run's hold on the cluster could not be kept: {printable(stderr.read()).strip()[-1000:]}"
+        )
     return dict(json.loads(said))
 
 
@@ -145,4 +148,4 @@ def _sentence(holder: Mapping[str, Any], host: str, nothing: str = "Nothing") ->
 
 
 def _told(reasons: Mapping[str, str]) -> str:
-    return "; ".join(f"{host}: {why}" for host, why in reasons.items())
+    return "; ".join(f"{host}: {printable(str(why))[:500]}" for host, why in reasons.items())

@@ -2,8 +2,8 @@
 
     far_end.py FOLDER OPTIONS… HOST COMMAND
 
-FOLDER/answers.json has {host: {asked: answer}}: asked is the module, alone or with its operation or component, an answer
-is a result, or a text that is printed as it is. A component that has none is one that is not installed, nor differs.
+FOLDER/answers.json has {host: {asked: answer}}: asked is the module, alone or with its operation or component, an
+answer is a result, or a text that is printed as it is. A component that has none is not installed, and does not differ.
 """
 
 from __future__ import annotations
