@@ -27,6 +27,7 @@ from kubeinstall.components import fetch, machine_architecture
 from kubeinstall.errors import KubeinstallError
 from kubeinstall.forward import Forward, forward
 from kubeinstall.pki import PKI
+from kubeinstall.text import printable
 
 if TYPE_CHECKING:
     from kubeinstall.cluster import Cluster
@@ -206,7 +207,7 @@ def _asked(server: str, context: ssl.SSLContext, seconds: float, name: str = "")
             connection.request("GET", "/readyz")
             return connection.getresponse().status, ""
     except (OSError, http.client.HTTPException) as error:
-        return 0, str(error)
+        return 0, printable(str(error))
 
 
 def _render(name: str, access: Kubeconfig, authority: str, server_name: str = "") -> str:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from kubeinstall.cluster.balancer import API_PORT
 from kubeinstall.errors import InputError, KubeinstallError
+from kubeinstall.text import printable
 
 if TYPE_CHECKING:
     from kubeinstall.cluster import Cluster, Host
@@ -153,7 +154,7 @@ def _runs(process: subprocess.Popen[bytes]) -> bool:
 
 
 def _last_words(said: int) -> str:
-    lines = os.pread(said, 1 << 16, 0).decode(errors="replace").strip().splitlines()
+    lines = printable(os.pread(said, 1 << 16, 0).decode(errors="replace")).strip().splitlines()
     return lines[-1] if lines else ""
 
 

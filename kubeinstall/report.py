@@ -16,6 +16,7 @@ from rich.text import Text
 
 from kubeinstall.errors import InputError, KubeinstallError
 from kubeinstall.events import OUTCOMES, Event, Failure, HostStats, RunResult
+from kubeinstall.text import printable
 
 __all__ = ["View", "difference", "problems", "summary", "watch"]
 
@@ -29,7 +30,7 @@ def problems(console: Console, error: KubeinstallError) -> None:
     """An error, every problem of it on a line of its own."""
     found = [str(problem) for problem in error.problems] if isinstance(error, InputError) else [str(error)]
     for text in found:
-        console.print(f"error: {text}", style="red", markup=False, highlight=False, soft_wrap=True)
+        console.print(f"error: {printable(text)}", style="red", markup=False, highlight=False, soft_wrap=True)
     if len(found) > 1:
         console.print(f"{len(found)} errors, and nothing was touched", style="bold red", highlight=False)
 

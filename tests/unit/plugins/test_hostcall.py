@@ -1,12 +1,14 @@
-"""What is told where a host does not take what is sent to it."""
+"""What is sent to a host, and what is told where it does not take it."""
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from typing import Any
 
 import pytest
 from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure, AnsibleError
-from ansible_collections.kubeinstall.cluster.plugins.plugin_utils import hostcall
+from ansible_collections.kubeinstall.cluster.plugins.plugin_utils import border, hostcall
 
 BROKEN = AnsibleConnectionFailure("Data could not be sent to remote host '192.0.2.21'.")
 
@@ -65,3 +67,31 @@ def test_no_answer_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     error = told(monkeypatch, action)
     assert isinstance(error, AnsibleActionFail)
     assert "no Python at /usr/bin/python3" in str(error)
+
+
+@pytest.mark.parametrize("module", [module.__name__.rpartition(".")[2] for module in border.operations()])
+def test_an_operation_is_sent_what_it_imports_and_no_more(module: str) -> None:
+    sent = hostcall.needed(module)
+    assert {"__init__", "errors", module} <= sent
+    # All of them are 240 KB, before they are compressed.
+    assert len(hostcall.script(module, {})) < 40_000
+    loader = hostcall.LOADER.partition("try:")[0]
+    names = sorted(sent - {"__init__"})
+    imports = "".join(f"import_module('hostside.{name}')\n" for name in names)
+    script = hostcall.script(module, {}).partition("SPEC = ")[0] + f"SPEC = '{{}}'\n{loader}{imports}"
+    done = subprocess.run([sys.executable, "-I", "-S", "-"], input=script, text=True, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_what_is_imported_when_it_is_needed_is_sent_too() -> None:
+    assert {"comparison", "application", "images", "etcd"} <= hostcall.needed("component")
+    assert "registries" in hostcall.needed("probe")
+    assert "etcd_restore" not in hostcall.needed("component")
+
+
+def test_an_interpreter_with_a_space_is_one_word(monkeypatch: pytest.MonkeyPatch) -> None:
+    action = Action({"rc": 127, "stdout": "", "stderr": ""})
+    monkeypatch.setattr(hostcall, "interpreter", lambda *_: "/opt/my python; touch /tmp/x")
+    with pytest.raises(AnsibleActionFail):
+        hostcall.call(action, {}, "probe", {})
+    assert action.asked == ["'/opt/my python; touch /tmp/x' -I -S -"]
