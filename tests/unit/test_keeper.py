@@ -218,3 +218,18 @@ def test_what_a_holder_says_is_shown_plain_and_short() -> None:
     assert text.startswith("another run holds this cluster: me[31m@herexxx")
     assert "process 7, since now (says cp1; on it, unknown)" in text
     assert len(text) < 600
+
+
+OTHERS = {
+    "nothing": b"{}\n",
+    "no JSON": b"{\n",
+    "no holder": b'{"held": "x"}\n',
+    "one key more": b'{"held": {}, "failed": 1}\n',
+    "a failure": b'{"failed": "x"}\n',
+    "nested": b'{"held": ' + b"[" * 50_000 + b"\n",
+}
+
+
+@pytest.mark.parametrize("line", OTHERS.values(), ids=OTHERS)
+def test_a_host_that_answers_something_else_does_not_hold(line: bytes) -> None:
+    assert keeper._declared(line) is None

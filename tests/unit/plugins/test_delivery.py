@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from ansible.errors import AnsibleActionFail
 from ansible_collections.kubeinstall.cluster.plugins.plugin_utils import delivery
 
 INCOMING = Path(f"/var/tmp/kubeinstall-{os.geteuid()}")
@@ -73,3 +74,15 @@ def test_a_stream_that_breaks_off_leaves_no_file_under_its_name(files: list[tupl
     assert receive(stream.getvalue()[: 3 << 20]).returncode != 0
     assert not (INCOMING / files[0][1]).exists()
     (INCOMING / f"{files[0][1]}.partial").unlink()
+
+
+@pytest.mark.parametrize(
+    "printed", ["/tmp/x", "/var/tmp/kubeinstall-0/../..", "/var/tmp/kubeinstall-0;id", "\x1b[2J", ""]
+)
+def test_a_host_names_no_other_directory_than_its_own(printed: str) -> None:
+    with pytest.raises(AnsibleActionFail, match="as its directory for files"):
+        delivery._landing(f"a banner\n{printed}")
+
+
+def test_words_before_the_directory_are_passed_over() -> None:
+    assert delivery._landing("a banner\n/var/tmp/kubeinstall-1000\n") == "/var/tmp/kubeinstall-1000"
