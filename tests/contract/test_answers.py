@@ -425,3 +425,77 @@ def test_a_right_answer_brings_no_key_of_its_own(act: Any, action: str, argument
     if isinstance(outcome, dict):
         assert not (RESERVED.keys() - ALLOWED) & outcome.keys()
         assert json.dumps(outcome)
+
+
+NETWORK: dict[str, Any] = {
+    "nodes": {"cp1": {"address": "192.0.2.11", "pod": "10.244.0.2"}},
+    "cluster_ip": "10.96.0.77",
+    "node_port": 30080,
+    "port": 8080,
+    "dns": {"server": "10.96.0.10", "names": {"kubernetes.default.svc.cluster.local": "10.96.0.1"}},
+    "path": "/registry/configmaps/kube-system/kubeinstall-verify-01234567",
+    "token": "0" * 32,
+}
+CHECK = {"check": "pods", "host": "cp1", "problems": [], "detail": ""}
+SAVED = {
+    "sha256": "0" * 64,
+    "size": 1,
+    "cluster_id": "a",
+    "etcd_version": "3",
+    "revision": 1,
+    "keys": 1,
+    "authorities": [],
+}
+COMPARED: dict[str, Any] = {
+    "architecture": "amd64", "changes": [], "certificates": {}, "needs": {"binaries": [], "images": []},
+    "unit": None, "bootstraps": [], "worked": False, "replaces": [],
+}  # fmt: skip
+CLUSTER = ("verify_probe", {"part": "cluster", "spec": WHICH})
+ANNOUNCED = ("etcd_member", {"state": "announced", **ONE})
+CERTIFICATE = {"certificate": None, "pair": False, "attributes": True}
+SAVE = ("etcd_backup", TASKS["etcd_backup"][1])
+UNIT = "192.0.2.1\nExecStartPre=/bin/sh"
+# {what: (task, an answer of its form)}: what goes to other hosts, or into commands and paths, is judged by its content.
+LIES: dict[str, tuple[tuple[str, dict[str, Any]], dict[str, Any]]] = {
+    "a check of a foreign host": (CLUSTER, {"checks": [{**CHECK, "host": "other"}], "network": None}),
+    "an option as path": (CLUSTER, {"checks": [], "network": {**NETWORK, "path": "--endpoints=x"}}),
+    "another key of etcd": (CLUSTER, {"checks": [], "network": {**NETWORK, "path": "/registry/secrets/kube-system/x"}}),
+    "a foreign node": (CLUSTER, {"checks": [], "network": {**NETWORK, "nodes": {"other": NETWORK["nodes"]["cp1"]}}}),
+    "no address": (CLUSTER, {"checks": [], "network": {**NETWORK, "cluster_ip": "evil"}}),
+    "no port": (CLUSTER, {"checks": [], "network": {**NETWORK, "port": 0}}),
+    "a line in etcd's unit": (ANNOUNCED, {"changes": [], "members": {"cp2": UNIT}}),
+    "an option in etcd's unit": (ANNOUNCED, {"changes": [], "members": {"cp2=x --x": "192.0.2.1"}}),
+    "no network": (("flannel_network", {"state": "asked"}), {"shares": {"10.0.0.0/24/../../x": "192.0.2.1"}}),
+    "another file": (SAVE, {**SAVED, "path": "/etc/shadow"}),
+    "a path as digest": (
+        SAVE,
+        {**SAVED, "sha256": "../x", "path": "/var/tmp/kubeinstall-0/../x"},
+    ),
+    "certificates": (("component", TASKS["component"][0]), {**COMPARED, "certificates": {"x": CERTIFICATE}}),
+    "a unit": (
+        ("component", TASKS["component"][0]),
+        {**COMPARED, "unit": {"living": True, "enabled": True, "why": None, "reload": None}},
+    ),
+    "no table of nodes": (("status", {}), {"components": [], "nodes": [{"x": "y"}], "api": ""}),
+}
+
+
+@pytest.mark.parametrize(("task", "answer"), LIES.values(), ids=LIES)
+def test_what_goes_further_is_judged_by_its_content(act: Any, task: Any, answer: dict[str, Any]) -> None:
+    outcome, _ = act(*task, sent({"result": answer}))
+    assert refused(outcome), outcome
+
+
+def test_what_was_asked_for_goes_further(act: Any) -> None:
+    outcome, _ = act(*CLUSTER, sent({"result": {"checks": [CHECK], "network": NETWORK}}))
+    assert outcome["network"] == NETWORK
+    assert outcome["checks"] == [CHECK]
+    outcome, _ = act(*ANNOUNCED, sent({"result": {"changes": ["x"], "members": {"cp2": "192.0.2.12"}}}))
+    assert outcome["members"] == {"cp2": "192.0.2.12"}
+
+
+def test_a_host_claims_no_more_than_the_task_asks_for(act: Any) -> None:
+    arguments = {"name": "some", "unit": None, "replaces": ["docker"], "replacing": "leave"}
+    for claimed, left in ((["docker", "etcd"], ["docker"]), (["etcd"], None)):
+        outcome, _ = act("component", arguments, sent({"result": {**COMPARED, "replaces": claimed}}))
+        assert outcome.get("replaces") == left
