@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -81,6 +83,17 @@ def test_an_operation_is_sent_what_it_imports_and_no_more(module: str) -> None:
     script = hostcall.script(module, {}).partition("SPEC = ")[0] + f"SPEC = '{{}}'\n{loader}{imports}"
     done = subprocess.run([sys.executable, "-I", "-S", "-"], input=script, text=True, capture_output=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("path", sorted(hostcall.HOSTSIDE.glob("*.py")), ids=lambda path: path.stem)
+def test_the_imports_are_those_that_python_knows(path: Path) -> None:
+    known = {
+        name
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.ImportFrom) and node.level == 1
+        for name in ([node.module] if node.module else [one.name for one in node.names])
+    }
+    assert hostcall._imports(path.stem) == known
 
 
 def test_what_is_imported_when_it_is_needed_is_sent_too() -> None:
