@@ -60,8 +60,9 @@ class ActionModule(ActionBase):
 
 def _warning(plaintext: list[str]) -> str:
     names = ", ".join(plaintext[:SHOWN]) + (f" and {len(plaintext) - SHOWN} more" if len(plaintext) > SHOWN else "")
+    count = "1 Secret is" if len(plaintext) == 1 else f"{len(plaintext)} Secrets are"
     return (
-        f"etcd holds {len(plaintext)} Secrets that are not encrypted: {names}. Encrypt them with"
+        f"{count} not encrypted in etcd: {names}. Encrypt with"
         " `kubectl get secrets --all-namespaces --output=json | kubectl replace --filename=-` and run this again;"
         " until then the API servers accept plaintext Secrets"
     )
