@@ -50,7 +50,9 @@ def _wrong(name: str, manifest: Any, directory: Path) -> Iterator[tuple[str, str
         yield from _wrong_object(manifest, f"an entry of {name}", only)
         return
     if not isinstance(manifest, str):
-        yield f"{name} holds {manifest!r}, which is neither a path nor an object", ""
+        # Not the value: it may be a part of an object that holds a password.
+        kind = type(manifest).__name__
+        yield f"{name} holds a value of type {kind}, which is neither a path nor an object", ""
         return
     path = directory / manifest
     try:

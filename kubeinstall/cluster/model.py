@@ -20,6 +20,7 @@ from kubeinstall.cluster.inputs import CONTROL_PLANE, ETCD, NODE, Findings, Inpu
 from kubeinstall.cluster.known import Known, known_inputs
 from kubeinstall.cluster.membership import Knowledge, check_membership
 from kubeinstall.cluster.networks import check_networks
+from kubeinstall.cluster.pod_security import check_pod_security
 from kubeinstall.cluster.registries import check_answers, check_registries
 from kubeinstall.cluster.reports import Report
 from kubeinstall.cluster.variables import check_variables
@@ -125,6 +126,7 @@ class Cluster(BaseModel):
         check_applications(inputs, errors)
         check_manifests(inputs, errors)
         check_registries(inputs, errors)
+        check_pod_security(inputs, errors)
         check_checkout(warnings)
         check_facts(inputs, known, reports, formed, errors)
         check_answers(inputs, reports, errors, warnings)

@@ -131,3 +131,10 @@ def test_the_kubeconfig_serves_any_kubectl(cluster: Cluster, tmp_path_factory: p
     cluster.command("kubeconfig", "-i", INVENTORY, "--out", path)
     assert path.stat().st_mode & 0o777 == 0o600
     assert json.loads(cluster.kubectl("--kubeconfig", path, "get", "--raw", "/version"))["gitVersion"] == "v1.37.1"
+
+
+def test_a_pod_of_the_hosts_network_is_refused_outside_of_kube_system(cluster: Cluster) -> None:
+    spec = json.dumps({"spec": {"hostNetwork": True}})
+    run = ("run", "intruder", "--image=none", "--dry-run=server", f"--overrides={spec}")
+    assert 'violates PodSecurity "baseline:latest"' in cluster.kubectl(*run, "--namespace=default", code=1)
+    assert "created" in cluster.kubectl(*run, "--namespace=kube-system")

@@ -60,19 +60,21 @@ def test_static_manifests_run_and_go_when_they_are_taken_out(cluster: Cluster) -
     pod = {
         "apiVersion": "v1",
         "kind": "Pod",
-        "metadata": {"name": "still", "namespace": "default"},
+        # Elsewhere Pod Security refuses the host's network, and the API would not show the pod.
+        "metadata": {"name": "still", "namespace": "kube-system"},
         "spec": {"hostNetwork": True, "containers": [{"name": "pause", "image": "registry.k8s.io/pause:3.10.1"}]},
     }
-    name = cluster.nodes[0]
+    name, namespace = cluster.nodes[0], ("--namespace", "kube-system")
     before = cluster.invocations()
     cluster.playbook("kubelet", "--limit", name, *variables(kubelet_static_manifests=[pod]))
     eventually(
-        lambda: "Running" in cluster.kubectl("get", "pod", f"still-{name}", "--no-headers", code=None),
+        lambda: "Running" in cluster.kubectl("get", "pod", f"still-{name}", *namespace, "--no-headers", code=None),
         what="the static pod runs",
     )
     cluster.playbook("kubelet", "--limit", name)
     eventually(
-        lambda: "NotFound" in cluster.kubectl("get", "pod", f"still-{name}", code=None), what="the static pod is gone"
+        lambda: "NotFound" in cluster.kubectl("get", "pod", f"still-{name}", *namespace, code=None),
+        what="the static pod is gone",
     )
     assert cluster.invocations() == before
 

@@ -257,6 +257,7 @@ WHICH = {
 # {action: the arguments by which it asks its host something}; {pki} and {folder} are the test's.
 TASKS: dict[str, list[dict[str, Any]]] = {
     "boot": [{"state": "spared"}, {"state": "settled"}],
+    "bootstrap_defaults": [{"pki_directory": "{pki}"}],
     "certificates": [{}],
     "component": [{"name": "some", "unit": None}],
     "etcd_backup": [

@@ -50,6 +50,8 @@ def make(lab: Lab) -> None:
         _pod("in-a-pod", wait, {}),
         _pod("on-the-host", wait, {}, hostNetwork=True, dnsPolicy="ClusterFirstWithHostNet"),
     ]
+    # For the pod of the host's network, which Pod Security's baseline refuses.
+    lab.kubectl("label namespace default --overwrite pod-security.kubernetes.io/enforce=privileged")
     lab.kubectl("apply --server-side --filename=-", {"apiVersion": "v1", "kind": "List", "items": items})
     lab.kubectl("wait pods --all --for=condition=Ready --timeout=60s")
 

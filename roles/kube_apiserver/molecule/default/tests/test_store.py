@@ -9,6 +9,7 @@ from ipaddress import ip_address, ip_network
 
 import pytest
 
+from roles.kube_apiserver.molecule.caller import Caller
 from tests.lab import Lab, eventually
 
 ETCDCTL = (
@@ -47,6 +48,32 @@ def test_secrets_lie_encrypted_in_etcd(lab: Lab) -> None:
     assert secret.startswith(b"k8s:enc:secretbox:v1:key1:")
     assert CONTENT.encode() not in secret
     assert check_kept(lab)
+
+
+def test_a_plaintext_secret_planted_in_etcd_is_refused(lab: Lab) -> None:
+    host, key = lab["control_plane"][0], "/registry/secrets/default/planted"
+    planted = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "planted", "namespace": "default"}}
+    lab.sh(host, f"{ETCDCTL} put {key} <<'EOF'\n{json.dumps(planted)}\nEOF")
+    try:
+        with pytest.raises(AssertionError, match="no matching prefix found"):
+            lab.kubectl("get secret planted")
+    finally:
+        lab.sh(host, f"{ETCDCTL} del {key}")
+    eventually(lambda: lab.objects("secrets") is not None, 30, "Secrets are listed again")
+
+
+def test_reads_of_configmaps_are_logged_and_other_reads_of_components_are_not(lab: Lab) -> None:
+    scheduler = Caller(lab, "system:kube-scheduler")
+    for resource in ("configmaps", "pods", "secrets"):
+        scheduler.ask(f"/api/v1/namespaces/default/{resource}/read-by-a-component")
+
+    def logged() -> set[str]:
+        log = lab.sh(lab["control_plane"][0], "tail --lines=100 /var/log/kubernetes/audit.log")
+        found = [json.loads(line).get("objectRef", {}) for line in log.splitlines()]
+        return {item["resource"] for item in found if item.get("name") == "read-by-a-component"}
+
+    eventually(lambda: "secrets" in logged(), 10, "the last of the reads is logged")
+    assert logged() == {"configmaps", "secrets"}
 
 
 @pytest.mark.usefixtures("kept")
