@@ -13,7 +13,7 @@ from . import etcd
 from .answers import Answer
 from .host import Host
 
-PAGE = 500
+PAGE = 100
 # The API server's encryption providers all begin what they write with it.
 ENCRYPTED = b"k8s:enc:"
 
