@@ -205,7 +205,9 @@ def _formed(inputs: Inputs, errors: Findings) -> bool:
     if not isinstance(directory, str) or "{{" in directory:
         return False
     try:
-        return PKI(Path(directory)).formed is not None
+        pki = PKI(Path(directory))
+        pki.check()
+        return pki.formed is not None
     except PKIError as error:
         errors.add(str(error))
         return False

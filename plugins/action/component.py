@@ -20,10 +20,10 @@ from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.differences im
 from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.hostcall import call
 from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.spec import (
     SharedFiles,
-    authority_of_another_cluster,
     build,
     certificate_request,
     digest_of,
+    of_another_cluster,
 )
 from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.turns import turn
 
@@ -82,6 +82,8 @@ class ActionModule(ActionBase):
             self._task_vars.get("kubeinstall_pki_directory")
         )
         self._pki = PKI(Path(directory)) if directory else None
+        if self._pki:
+            self._pki.check()
         self._formed = self._pki.formed if self._pki else None
         self._shared = SharedFiles(self._pki)
         self._spec = build(self, self._task_vars, self._args, self._shared)
@@ -109,12 +111,13 @@ class ActionModule(ActionBase):
         return result
 
     def _refuse_another_cluster(self, found: Result) -> None:
-        path = authority_of_another_cluster(found["changes"], self._args)
+        path = of_another_cluster(found["changes"], self._args)
         if path and self._pki:
-            what = "lacks the authority of" if self._shared.missing else "holds another authority than"
+            what = "lacks the authority or key of" if self._shared.missing else "holds another authority or key than"
             raise AnsibleActionFail(
                 f"{self._pki.directory} {what} the cluster this host carries ({path}). Nothing was changed and no new"
-                " authority was made. Restore the PKI directory, or reset the host if it is to leave its cluster."
+                " authority was made. Restore the PKI directory, or reset the host if it is to leave its cluster. If"
+                " only this file was altered on the host, remove it there and run again."
             )
 
     def _etcd_cluster(self) -> str | None:

@@ -135,6 +135,7 @@ def _file(item: Mapping[str, Any], content: str) -> dict[str, Any]:
         "reload": False,
         "only_if_missing": None,
         "after_ready": False,
+        "identity": None,
     }
     kept = {key: item.get(key, default) for key, default in defaults.items()}
     return {"dest": item["dest"], "mode": item["mode"], "content": content, **kept}
@@ -176,11 +177,12 @@ def kubeconfig(item: Mapping[str, Any]) -> str:
     )
 
 
-def authority_of_another_cluster(changes: list[dict[str, Any]], args: Mapping[str, Any]) -> str | None:
-    """A host that carries an authority other than ours belongs to another cluster: the path, or None."""
-    ours = {item["dest"] for item in args["files"] if str(item["pki"] or "").endswith("/ca.crt")}
+def of_another_cluster(changes: list[dict[str, Any]], args: Mapping[str, Any]) -> str | None:
+    """A host that carries a CA or a shared key other than ours belongs to another cluster: the path, or None."""
+    ours = {item["dest"] for item in args["files"] if item["pki"]}
     for change in changes:
-        if change["path"] in ours and change.get("content") and change.get("before") is not None:
+        whole = change["path"] in ours and change.get("content") and change.get("before") is not None
+        if whole or change.get("other_identity"):
             return str(change["path"])
     return None
 
@@ -192,11 +194,11 @@ def digest_of(path: Path) -> str:
 
 __all__ = [
     "SharedFiles",
-    "authority_of_another_cluster",
     "build",
     "certificate_request",
     "digest_of",
     "kubeconfig",
+    "of_another_cluster",
     "ready_timeout",
     "render",
 ]

@@ -277,6 +277,26 @@ def test_an_unreadable_file_is_said(root: Path) -> None:
         run("compare", spec_of(root, files=[a_file()]))
 
 
+@pytest.mark.parametrize(
+    ("there", "other"),
+    [
+        (None, None),
+        ("keys:\n  secret: one\n", None),
+        ("# an older form\nkeys:\n  secret: one\n", False),
+        ("keys:\n  secret: two\n  secret: one\n", False),
+        ("cut", False),
+        ("keys:\n  secret: two\n", True),
+    ],
+)
+def test_a_file_with_other_keys_is_told_from_an_altered_one(root: Path, there: str | None, other: bool | None) -> None:
+    item = a_file("keys:\n  secret: one\n", identity=r"(?m)^ *secret: (\S+)$", secret=True)
+    if there is not None:
+        run("apply", spec_of(root, files=[a_file(there, secret=True)]))
+    found = [one for one in run("compare", spec_of(root, files=[item]))["changes"] if one["kind"] == "file"]
+    assert [one.get("other_identity") for one in found] == ([other] if there is None or other is not None else [])
+    assert "two" not in json.dumps(found)
+
+
 def test_a_damaged_record_is_said(root: Path) -> None:
     run("apply", spec_of(root, files=[a_file()]))
     (root / "var/lib/kubeinstall/demo.json").write_text("{")
