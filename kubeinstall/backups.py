@@ -41,9 +41,7 @@ def check_key(backup: Backup, pki: PKI) -> str:
     pki.check()
     digest = backup.facts.get("encryption_key")
     if not digest:
-        return (
-            "the backup has no digest of its encryption key: its Secrets can be read only if the key is the same"
-        )
+        return "the backup has no digest of its encryption key: its Secrets can be read only if the key is the same"
     if digest != pki.key_digest():
         raise InputError(
             "the backup was made under another encryption key: its Secrets could not be read",
