@@ -24,6 +24,7 @@ from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.spec import (
     certificate_request,
     digest_of,
     of_another_cluster,
+    pins_of,
 )
 from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.turns import turn
 
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from ansible_collections.kubeinstall.cluster.plugins.module_utils.hostside.component import Compared
 
     from kubeinstall.components import File
+    from kubeinstall.components.pins import Key
 
 Result = dict[str, Any]
 
@@ -86,6 +88,7 @@ class ActionModule(ActionBase):
             self._pki.check()
         self._formed = self._pki.formed if self._pki else None
         self._shared = SharedFiles(self._pki)
+        self._imaged: dict[Key, str] = {}
         self._spec = build(self, self._task_vars, self._args, self._shared)
         found = self._compare()
         self._refuse_another_cluster(found)
@@ -106,9 +109,20 @@ class ActionModule(ActionBase):
             result["changes"].append(restart)
         if result["changed"]:
             result["diff"] = as_diff(changes, restart)
-        if result["changed"] and not self._task.check_mode:
-            self._apply(found, sorted(renew))
+        if not self._task.check_mode:
+            if result["changed"]:
+                self._apply(found, sorted(renew))
+            self._pin(found["architecture"])
         return result
+
+    def _pin(self, architecture: str) -> None:
+        """The host has the binaries by now: from here on the cluster keeps to them."""
+        digests = {
+            (one["component"], one["version"], architecture, one["name"]): one["digests"][architecture]
+            for one in self._spec["binaries"]
+            if architecture in one["digests"]
+        }
+        pins_of(self._task_vars).add(digests | self._imaged)
 
     def _refuse_another_cluster(self, found: Result) -> None:
         path = of_another_cluster(found["changes"], self._args)
@@ -246,7 +260,9 @@ class ActionModule(ActionBase):
         versions = {catalogue.component_of(item["name"]): item["version"] for item in needs}
         # In the cache or not: fetching verifies each file before it leaves the controller.
         names = [item["name"] for item in needs]
-        return fetch(names, versions=versions, architecture=found["architecture"])
+        files = fetch(names, versions=versions, architecture=found["architecture"])
+        pins_of(self._task_vars).check(files)
+        return files
 
     def _deliver_binaries(self, found: Result) -> dict[str, str]:
         files = self._fetch(found)
@@ -270,6 +286,8 @@ class ActionModule(ActionBase):
                 versions={Catalogue.load().component_of(item["binary"]): item["version"]},
                 architecture=found["architecture"],
             )
+            pins_of(self._task_vars).check([file])
+            self._imaged[file.component, file.version, file.architecture, file.name] = file.sha256
             archive = images.scratch_archive(
                 item["reference"],
                 {item["path"]: file.path},
