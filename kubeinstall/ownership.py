@@ -7,12 +7,12 @@ import grp
 import os
 import pwd
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from kubeinstall.errors import PKIError
 
-__all__ = ["close_to_others", "foreign_owner", "user_name", "writers"]
+__all__ = ["close_to_others", "exposed", "foreign_owner", "user_name", "writers"]
 
 
 def close_to_others(directory: Path, names: Iterable[str]) -> None:
@@ -52,6 +52,26 @@ def writers(status: os.stat_result) -> str:
     if status.st_mode & stat.S_IWGRP and not _private(status.st_gid):
         return f"group {_group_name(status.st_gid)}"
     return ""
+
+
+def exposed(places: Iterable[Path]) -> dict[str, list[Path]]:
+    """{who, as writers() names them: what they may change} of these files and folders and all that is in them."""
+    found: dict[str, list[Path]] = {}
+    for path in (path for place in places for path in _tree(place)):
+        try:
+            who = writers(path.stat())
+        except OSError:
+            continue  # a link to nothing, or a file that has just gone
+        if who:
+            found.setdefault(who, []).append(path)
+    return found
+
+
+def _tree(place: Path) -> Iterator[Path]:
+    yield place
+    for folder, folders, files in os.walk(place):
+        folders[:] = sorted(name for name in folders if name != "__pycache__")
+        yield from (Path(folder, name) for name in (*folders, *sorted(files)))
 
 
 @functools.cache
