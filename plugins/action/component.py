@@ -92,6 +92,7 @@ class ActionModule(ActionBase):
         self._spec = build(self, self._task_vars, self._args, self._shared)
         found = self._compare()
         self._refuse_another_cluster(found)
+        self._refuse_pinned_images(found["needs"]["images"])
         self._begin_together(found)
         if self._without_data(found):
             return {"changed": False, "changes": [], "joins": True}
@@ -132,6 +133,15 @@ class ActionModule(ActionBase):
                 f"{self._pki.directory} {what} the cluster this host carries ({path}). Nothing was changed and no new"
                 " authority was made. Restore the PKI directory, or reset the host if it is to leave its cluster. If"
                 " only this file was altered on the host, remove it there and run again."
+            )
+
+    def _refuse_pinned_images(self, missing: list[str]) -> None:
+        """An image that is made here has another digest than the one that a reference names."""
+        if pinned := [reference for reference in missing if "@" in reference]:
+            raise AnsibleActionFail(
+                f"{', '.join(pinned)} is pinned by its digest, is not on this host, and its registry does not answer."
+                " Nothing was changed. Make the registry reachable, load that image (kubeinstall image load), or remove"
+                " the digest: then an image of the same program is made here"
             )
 
     def _etcd_cluster(self) -> str | None:
