@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from kubeinstall.components.pins import Key
 
 Result = dict[str, Any]
+OWN_WAYS = ("container_engine_registries", "container_engine_https_proxy", "container_engine_http_proxy")
 
 
 class ActionModule(ActionBase):
@@ -137,7 +138,9 @@ class ActionModule(ActionBase):
 
     def _refuse_pinned_images(self, missing: list[str]) -> None:
         """An image that is made here has another digest than the one that a reference names."""
-        if pinned := [reference for reference in missing if "@" in reference]:
+        pinned = [reference for reference in missing if "@" in reference]
+        # The runtime may reach a registry by ways of its own, where the host by itself does not.
+        if pinned and not any(self._task_vars.get(name) for name in OWN_WAYS):
             raise AnsibleActionFail(
                 f"{', '.join(pinned)} is pinned by its digest, is not on this host, and its registry does not answer."
                 " Nothing was changed. Make the registry reachable, load that image (kubeinstall image load), or remove"
@@ -283,7 +286,8 @@ class ActionModule(ActionBase):
 
     def _deliver_images(self, found: Result) -> dict[str, str]:
         """Images nobody can pull are made out of a program of ours, and loaded on the host."""
-        wanted = [item for item in self._args["images"] if item["reference"] in found["images"]]
+        missing = [reference for reference in found["images"] if "@" not in reference]
+        wanted = [item for item in self._args["images"] if item["reference"] in missing]
         if not wanted:
             return {}
         from kubeinstall import images
