@@ -93,7 +93,7 @@ class ActionModule(ActionBase):
         self._spec = build(self, self._task_vars, self._args, self._shared)
         found = self._compare()
         self._refuse_another_cluster(found)
-        self._refuse_pinned_images(found["needs"]["images"])
+        self._refuse_pinned_images(found["images"])
         self._begin_together(found)
         if self._without_data(found):
             return {"changed": False, "changes": [], "joins": True}
@@ -138,7 +138,8 @@ class ActionModule(ActionBase):
 
     def _refuse_pinned_images(self, missing: list[str]) -> None:
         """An image that is made here has another digest than the one that a reference names."""
-        pinned = [reference for reference in missing if "@" in reference]
+        pinned = [item["reference"] for item in self._args["images"] if item["reference"] in missing]
+        pinned = [reference for reference in pinned if "@" in reference]
         # The runtime may reach a registry by ways of its own, where the host by itself does not.
         if pinned and not any(self._task_vars.get(name) for name in OWN_WAYS):
             raise AnsibleActionFail(

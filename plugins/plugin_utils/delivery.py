@@ -33,7 +33,7 @@ CHUNK = 1 << 20
 SLOW_LINK = 40e6
 WINDOW = 8 << 20
 COMPRESSED = 1 << 31
-LANDING = re.compile("/var/tmp/kubeinstall-[0-9]{1,10}")  # noqa: S108 what the login user owns there
+LANDING = re.compile("/var/tmp/kubeinstall-[0-9]{1,10}(-[a-z0-9_]{8})?")  # noqa: S108 what the login user owns there
 # Bytes that are kept of what a host prints besides.
 LONGEST = 10_000
 

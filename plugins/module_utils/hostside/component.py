@@ -35,6 +35,7 @@ class Difference(NamedTuple):
     content: bool = True
     before_attributes: Optional[str] = None
     after_attributes: Optional[str] = None
+    other_identity: bool = False
 
 
 class Certificate(NamedTuple):
