@@ -1,7 +1,8 @@
 """Backups of etcd on the controller: a snapshot, and beside it FILE.json with its digest and what is known of it.
 
 FILE.json: sha256, size (bytes), cluster (its name), cluster_id (etcd's, hexadecimal), member (who gave it), revision,
-keys, etcd_version, time (UTC). Only the digest is needed for a restore.
+keys, etcd_version, time (UTC), encryption_key (its digest in formed.json; missing where none was pinned). Only the
+digest is needed for a restore.
 """
 
 from __future__ import annotations
@@ -15,8 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from kubeinstall.errors import InputError, KubeinstallError
+from kubeinstall.pki import PKI
 
-__all__ = ["Backup", "destination", "facts_file", "read"]
+__all__ = ["Backup", "check_key", "destination", "facts_file", "read"]
 
 DIRECTORY = "backups"
 
@@ -29,6 +31,24 @@ class Backup:
     sha256: str
     size: int
     facts: Mapping[str, Any]
+
+
+def check_key(backup: Backup, pki: PKI) -> str:
+    """A warning where nobody can tell whether the PKI directory's encryption key reads the backup, else empty.
+
+    Raises InputError when the backup was made under another key, PKIError when the directory is not the cluster's.
+    """
+    pki.check()
+    digest = backup.facts.get("encryption_key")
+    if not digest:
+        return "the backup has no digest of its encryption key: its Secrets can be read only if the key is the same"
+    if digest != pki.key_digest():
+        raise InputError(
+            "the backup was made under another encryption key: its Secrets could not be read",
+            where=str(backup.path),
+            remedy=f"put the encryption.key of that time into {pki.directory}, or take another backup",
+        )
+    return ""
 
 
 def facts_file(path: Path) -> Path:

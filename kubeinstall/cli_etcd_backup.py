@@ -10,6 +10,7 @@ import typer
 from kubeinstall import backups
 from kubeinstall.cli_runs import play
 from kubeinstall.cli_support import DEFAULT_INVENTORY, Check, InventoryPath, confirm_by_name, load_cluster
+from kubeinstall.pki import PKI
 
 __all__ = ["backup", "restore"]
 
@@ -49,6 +50,7 @@ def restore(
     anything is touched. The store until now is kept aside.
     """
     cluster, found = load_cluster(inventory), backups.read(file.absolute())
+    backups.check_key(found, PKI(cluster.pki_directory))
     members = ", ".join(host.name for host in cluster.etcd)
     typer.echo(f"This replaces all that the cluster {cluster.name} holds by what it held at {_taken(found)}")
     typer.echo(f"The API is away meanwhile. Members of etcd: {members}")

@@ -5,6 +5,8 @@ One directory per cluster, 0700, every file 0600:
     kubernetes/ca.{crt,key}  etcd/ca.{crt,key}  front-proxy/ca.{crt,key}
     service-account.{key,pub}  encryption.key (base64 of 32 bytes)  formed.json  etcd-users.json (there may be some)
 
+formed.json pins the CAs and the shared keys by digest; opening the directory closes it to other users.
+
 Hosts make their own keys and send signing requests. Comparing certificates needs the authorities' certificates only:
 their keys may be away until something has to be signed.
 """
@@ -13,6 +15,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import hmac
 import json
 import os
 import secrets
@@ -30,10 +33,13 @@ from filelock import FileLock, Timeout
 from kubeinstall import certificates
 from kubeinstall.certificates import AUTHORITIES, CertificateRequest
 from kubeinstall.errors import PKIError
+from kubeinstall.ownership import close_to_others
 
 __all__ = ["AUTHORITIES", "ETCD_USERS", "PKI", "CertificateRequest"]
 
 SHARED = ("service-account.key", "service-account.pub", "encryption.key")
+# The private service account key is not among them: it has to belong to the public one.
+PINNED = ("service-account.pub", "encryption.key")
 # A mark for later runs that etcd may have users of ours.
 ETCD_USERS = "etcd-users"
 LOCK_SECONDS = 60
@@ -45,7 +51,9 @@ class PKI:
     authorities = AUTHORITIES
 
     def __init__(self, directory: Path) -> None:
+        """Opens the directory, which may not exist yet. Raises PKIError when it belongs to another user."""
         self.directory = Path(directory)
+        self._close_to_others()
 
     # The directory
 
@@ -56,22 +64,43 @@ class PKI:
         a shared key, or holds another authority than it was formed with: a new one would cut it off from itself.
         """
         if not self._missing():
-            self._check_formed()
-            self._tighten()
+            self.check()
             return []
         with self._locked():
             missing = self._missing()
             if missing and self.formed is not None:
-                raise PKIError(
-                    f"a living cluster was formed with {', '.join(missing)}, which is missing",
-                    where=str(self.directory),
-                    remedy="put it back from a backup: no host would trust a new one. If the cluster is gone for good,"
-                    " remove formed.json there",
-                )
-            self._check_formed()
+                raise self._lost(missing)
+            self.check()
             for name in missing:
                 self._create(name)
             return missing
+
+    def check(self) -> None:
+        """Raises PKIError unless the CAs and shared keys are those that the cluster was formed with.
+
+        Without a cluster only the service account's key and public key have to belong together.
+        """
+        self._close_to_others()
+        formed = self.formed or {}
+        pinned = {f"{name}/ca.crt": digest for name, digest in formed.get("authorities", {}).items()}
+        expected = [*pinned, *SHARED] if formed else []
+        if missing := [name for name in expected if not self.has(name)]:
+            raise self._lost(missing)
+        for name, digest in (pinned | formed.get("keys", {})).items():
+            if self._digest(name) != digest:
+                kind = f"the {name.partition('/')[0]} authority" if name in pinned else f"the {name}"
+                raise PKIError(
+                    f"this is not {kind} that the cluster {'was formed with' if name in pinned else 'uses'}",
+                    where=str(self.directory / name),
+                    remedy="put this cluster's PKI directory back from a backup; if the cluster is gone for good,"
+                    " remove formed.json there",
+                )
+        if all(map(self.has, SHARED[:2])) and self._public_key() != self._text("service-account.pub").strip():
+            raise PKIError(
+                "service-account.key does not belong to service-account.pub",
+                where=str(self.directory),
+                remedy="put the right pair back from a backup",
+            )
 
     def has(self, name: str) -> bool:
         """Whether the file of that name ("etcd/ca.key", "encryption.key") is there."""
@@ -106,9 +135,23 @@ class PKI:
 
     def mark_formed(self, info: Mapping[str, Any]) -> None:
         """Notes that the cluster exists (`info` is JSON, e.g. its id), together with its authorities' digests."""
-        digests = {name: self._digest(name) for name in AUTHORITIES}
+        digests = {name: self._digest(f"{name}/ca.crt") for name in AUTHORITIES}
         with self._locked():
             self._write("formed.json", json.dumps({**info, "authorities": digests}, indent=2, sort_keys=True) + "\n")
+
+    @property
+    def pinned(self) -> bool:
+        """Whether formed.json has the digests of the shared keys."""
+        return "keys" in (self.formed or {})
+
+    def key_digest(self) -> str:
+        """What formed.json and a backup's FILE.json have of the encryption key."""
+        return self._digest("encryption.key")
+
+    def pin_keys(self) -> None:
+        """Adds the digests of the shared keys to formed.json. Call it once the control planes are known to use them."""
+        self.check()
+        self.mark_formed({**(self.formed or {}), "keys": {name: self._digest(name) for name in PINNED}})
 
     def clear_formed(self) -> None:
         """Forgets the cluster, once all its hosts were reset. The authorities stay."""
@@ -152,20 +195,19 @@ class PKI:
         names = [f"{authority}/ca.crt" for authority in AUTHORITIES] + list(SHARED)
         return [name for name in names if not self.has(name)]
 
-    def _check_formed(self) -> None:
-        for authority, digest in (self.formed or {}).get("authorities", {}).items():
-            if self._digest(authority) != digest:
-                raise PKIError(
-                    f"this is not the {authority} authority that the cluster was formed with",
-                    where=str(self.directory / authority / "ca.crt"),
-                    remedy="put this cluster's PKI directory back from a backup",
-                )
+    def _lost(self, missing: list[str]) -> PKIError:
+        return PKIError(
+            f"a living cluster was formed with {', '.join(missing)}, which is missing",
+            where=str(self.directory),
+            remedy="put it back from a backup: no host would trust a new one. If the cluster is gone for good,"
+            " remove formed.json there",
+        )
 
-    def _tighten(self) -> None:
-        """A directory that came from a backup or a copy may be open to others."""
-        for path in (self.directory, *self.directory.glob("*.key"), *self.directory.glob("*/ca.key")):
-            if path.stat().st_mode & 0o077:
-                path.chmod(0o700 if path.is_dir() else 0o600)
+    def _close_to_others(self) -> None:
+        """A directory that was copied or restored may be open to other users. Only files of ours are touched."""
+        files = [f"{name}/{part}" for name in AUTHORITIES for part in ("ca.crt", "ca.key")]
+        names = ("", *AUTHORITIES, *files, *SHARED, "formed.json", f"{ETCD_USERS}.json")
+        close_to_others(self.directory, names)
 
     def _create(self, name: str) -> None:
         if name.endswith("/ca.crt"):
@@ -183,9 +225,7 @@ class PKI:
                 )
             self._new_key(name)
         elif name == "service-account.pub":
-            public = self._key("service-account.key").public_key()
-            pem = public.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
-            self._write(name, pem.decode())
+            self._write(name, self._public_key() + "\n")
         else:
             self._write(name, base64.b64encode(secrets.token_bytes(32)).decode())
 
@@ -218,8 +258,18 @@ class PKI:
                 remedy="put it back from a backup",
             ) from None
 
-    def _digest(self, authority: str) -> str:
-        return hashlib.sha256(self._text(f"{authority}/ca.crt").encode()).hexdigest()
+    def _digest(self, name: str) -> str:
+        """The digest that pins a file. Of a secret one it is an HMAC keyed with the secret: it proves equality only."""
+        text = self._text(name)
+        if name == "encryption.key":
+            return hmac.digest(text.strip().encode(), b"kubeinstall encryption.key", "sha256").hex()
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def _public_key(self) -> str:
+        """The public key, in PEM, that belongs to the service account's private key."""
+        public = self._key("service-account.key").public_key()
+        pem = public.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+        return pem.decode().strip()
 
     def _key(self, name: str) -> ec.EllipticCurvePrivateKey:
         try:

@@ -301,8 +301,8 @@ def _authorities(inputs: Inputs) -> dict[str, str]:
     directory = inputs.cluster("cluster_pki_directory")
     if not isinstance(directory, str):
         return {}
-    pki = PKI(Path(directory))
     try:
+        pki = PKI(Path(directory))
         texts = {name: pki.read(f"{name}/ca.crt") for name in AUTHORITIES.values() if pki.has(f"{name}/ca.crt")}
     except PKIError:
         return {}

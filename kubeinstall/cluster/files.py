@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import os
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+import kubeinstall
 from kubeinstall.cluster.inputs import Findings, HostInput, Inputs
-from kubeinstall.paths import world_writable
+from kubeinstall.ownership import exposed, user_name, writers
+from kubeinstall.paths import collection_root, world_writable
 
-__all__ = ["check_checkout", "check_manifests"]
+__all__ = ["check_manifests", "check_writers"]
+
+# What of the collection runs, on this machine or on the hosts.
+CODE = ("ansible.cfg", "components", "meta", "playbooks", "plugins", "roles")
+# So many paths are named in a remedy.
+NAMED = 5
 
 MANIFESTS = ("cluster_manifests", "kubelet_static_manifests")
 Loader: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -30,13 +38,31 @@ def check_manifests(inputs: Inputs, errors: Findings) -> None:
                 _add(judged[key], name, host, errors)
 
 
-def check_checkout(warnings: Findings) -> None:
-    """Ansible ignores an ansible.cfg in a folder that anyone may write to, with a warning that is easily overlooked."""
-    if root := world_writable():
-        warnings.add(
-            f"everyone may write to {root}, so Ansible ignores the ansible.cfg there",
-            f"chmod o-w {root}",
-        )
+def check_writers(inputs: Inputs, warnings: Findings) -> None:
+    """Who besides this user and root may change the playbooks, the roles, the command or the inventory."""
+    root, inventory = collection_root(), inputs.directory
+    # Ansible ignores the ansible.cfg in such a folder, with a warning that is easily overlooked.
+    if public := world_writable():
+        warnings.add(f"everyone may write to {public}, so Ansible ignores the ansible.cfg there", f"chmod o-w {public}")
+    code = {root / name for name in CODE} | {Path(kubeinstall.__file__).parent}
+    files = [path for path in sorted(inventory.glob("[!.]*")) if path.is_file()]
+    for who, paths in exposed([*sorted(code), *files, inventory / "group_vars", inventory / "host_vars"]).items():
+        _warn(who, paths, warnings)
+    # The folders themselves, without what else is in them.
+    for folder in (root, inventory):
+        who = writers(folder.stat()) if folder.is_dir() else ""
+        if who and folder != public:
+            _warn(who, [folder], warnings)
+
+
+def _warn(who: str, paths: Sequence[Path], warnings: Findings) -> None:
+    more = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
+    command = f"chown -R {user_name(os.geteuid())}" if who.startswith("user ") else "chmod go-w"
+    named = [*map(str, paths[:NAMED]), *(["…"] if len(paths) > NAMED else [])]
+    warnings.add(
+        f"{who} may write to {paths[0]}{more}, and so choose what runs as root on the hosts",
+        f"{command} {' '.join(named)}",
+    )
 
 
 def _add(found: tuple[tuple[str, str], ...], name: str, host: HostInput, errors: Findings) -> None:

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from kubeinstall.cluster.applications import APPLICATIONS, check_applications
 from kubeinstall.cluster.balancer import API_PORT, check_balancer
 from kubeinstall.cluster.facts import check_facts
-from kubeinstall.cluster.files import check_checkout, check_manifests
+from kubeinstall.cluster.files import check_manifests, check_writers
 from kubeinstall.cluster.flannel import check_flannel
 from kubeinstall.cluster.hosts import check_hosts, node_address, taints
 from kubeinstall.cluster.inputs import CONTROL_PLANE, ETCD, NODE, Findings, Inputs
@@ -127,7 +127,7 @@ class Cluster(BaseModel):
         check_manifests(inputs, errors)
         check_registries(inputs, errors)
         check_pod_security(inputs, errors)
-        check_checkout(warnings)
+        check_writers(inputs, warnings)
         check_facts(inputs, known, reports, formed, errors)
         check_answers(inputs, reports, errors, warnings)
         check_flannel(inputs, known, reports, knowledge or Knowledge(), errors, warnings)
@@ -205,7 +205,9 @@ def _formed(inputs: Inputs, errors: Findings) -> bool:
     if not isinstance(directory, str) or "{{" in directory:
         return False
     try:
-        return PKI(Path(directory)).formed is not None
+        pki = PKI(Path(directory))
+        pki.check()
+        return pki.formed is not None
     except PKIError as error:
         errors.add(str(error))
         return False

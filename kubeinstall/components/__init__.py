@@ -2,6 +2,7 @@
 
 catalogue   components, versions, digests, addresses, modules (the data is catalogue.yml)
 store       the cache on disk
+pins        the digests that a cluster keeps beside its inventory
 download    upstream's release files
 build       `go build` from the modules of components/
 sources     the order of the above, and `fetch`
@@ -10,6 +11,7 @@ progress    how all of it tells what it is doing
 
 from kubeinstall.components.build import find_toolchain
 from kubeinstall.components.catalogue import Catalogue, architectures, machine_architecture
+from kubeinstall.components.pins import Pins
 from kubeinstall.components.progress import Progress, Silent
 from kubeinstall.components.sources import BUILD, MIRROR, RELEASE, Source, fetch, in_order
 from kubeinstall.components.store import File, Store
@@ -20,6 +22,7 @@ __all__ = [
     "RELEASE",
     "Catalogue",
     "File",
+    "Pins",
     "Progress",
     "Silent",
     "Source",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import queue
 import tarfile
 import threading
@@ -12,6 +11,7 @@ from pathlib import Path, PurePosixPath
 import httpx
 
 from kubeinstall.components.progress import Progress
+from kubeinstall.components.store import digest_of
 from kubeinstall.errors import ComponentError, UnavailableError
 
 __all__ = ["download", "extract"]
@@ -41,11 +41,11 @@ def download(url: str, digest: str, part: Path, progress: Progress) -> None:
     with httpx.Client(timeout=timeout, follow_redirects=True, headers={"Accept-Encoding": "identity"}) as client:
         resumed = part.exists() and part.stat().st_size > 0
         _receive(client, url, part, progress)
-        if resumed and _digest_of(part, digest) != digest:
+        if resumed and digest_of(part, digest) != digest:
             # The part that was there may have been of another file: only a whole new download tells.
             part.unlink()
             _receive(client, url, part, progress)
-    if (found := _digest_of(part, digest)) != digest:
+    if (found := digest_of(part, digest)) != digest:
         part.unlink()
         raise ComponentError(
             f"the file has the digest {found} and not the pinned {digest}",
@@ -138,13 +138,6 @@ def _open(client: httpx.Client, url: str, headers: dict[str, str]) -> httpx.Resp
     if isinstance(response, Exception):
         raise response
     return response
-
-
-def _digest_of(path: Path, like: str) -> str:
-    """The digest of a file, in the algorithm of the digest `like`."""
-    algorithm = like.partition(":")[0]
-    with path.open("rb") as stream:
-        return f"{algorithm}:{hashlib.file_digest(stream, algorithm).hexdigest()}"
 
 
 def _said(error: Exception) -> str:

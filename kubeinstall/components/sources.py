@@ -162,11 +162,12 @@ def _store(
         if name not in request.files and store.locate(*key):
             continue
         before = store.pinned(*key)
-        files[name] = store.add(*key, path, origin)
+        release = _digest(request) if origin.startswith("release ") else None
+        files[name] = store.add(*key, path, origin, release)
         if before and before != files[name].sha256:
             progress.said(
                 f"{name} {request.version} is now {files[name].sha256[:12]} and was {before[:12]} before (another "
-                "source or toolchain): hosts that run the former get this one with the next apply"
+                "source or toolchain): clusters whose hosts run the former refuse this one"
             )
     return files
 

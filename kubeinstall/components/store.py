@@ -1,5 +1,8 @@
 """The local cache of components: ROOT/COMPONENT/VERSION/ARCHITECTURE/FILE, beside each file its record FILE.json.
 
+What a record says holds only in a cache that nobody but its owner writes to, so any other is refused. A release is also
+judged by the catalogue: its record names the digest of upstream's file that it was taken from.
+
 The record is written last and is what makes a file present: a run killed anywhere leaves a file that is whole or one
 that does not count. Several runs and the workers of one run share a cache: each writes under its directory's lock.
 """
@@ -21,7 +24,8 @@ from filelock import FileLock, Timeout
 
 from kubeinstall.components.catalogue import Catalogue, architectures
 from kubeinstall.components.progress import Progress, Silent
-from kubeinstall.errors import InputError
+from kubeinstall.errors import ComponentError, InputError
+from kubeinstall.ownership import foreign_owner, user_name, writers
 
 __all__ = ["File", "Store"]
 
@@ -45,6 +49,8 @@ class _Record:
     sha256: str
     size: int
     source: str
+    # The digest of upstream's file that it comes from; none for a build, and for what older versions have stored.
+    release: str | None = None
 
 
 class Store:
@@ -68,6 +74,10 @@ class Store:
         record = _read_record(path)
         if record is None:
             return None
+        self._refuse_other_writers(path)
+        published = self._published(component, version, architecture)
+        if record.release and published and record.release != published:
+            return None
         try:
             if path.stat().st_size != record.size:
                 return None
@@ -78,7 +88,10 @@ class Store:
     def verified(
         self, file_name: str, version: str, architecture: str, progress: Progress | None = None
     ) -> File | None:
-        """Like `locate`, and hashes the file: one that is not what its record says is reported and counts as absent."""
+        """Like `locate`, and hashes the file: one that is not what its record and the catalogue say counts as absent.
+
+        That is reported.
+        """
         file = self.locate(file_name, version, architecture)
         if file is None:
             component = self.catalogue.component_of(file_name)
@@ -90,6 +103,12 @@ class Store:
         if sha256_of(file.path) != file.sha256:
             _say_corrupt(progress, file_name, version, "does not have the digest it was stored with")
             return None
+        published = self._published(file.component, version, architecture)
+        release = self.catalogue.component(file.component).release
+        bare = file.source.startswith("release ") and release is not None and not release.members
+        if bare and published and digest_of(file.path, published) != published:
+            _say_corrupt(progress, file_name, version, "does not have the digest that the catalogue names")
+            return None
         return file
 
     def pinned(self, file_name: str, version: str, architecture: str) -> str | None:
@@ -98,11 +117,16 @@ class Store:
         record = _read_record(self.directory(component, version, architecture) / file_name)
         return record.sha256 if record else None
 
-    def add(self, file_name: str, version: str, architecture: str, made: Path, source: str) -> File:
-        """Takes `made` (a file in `workspace`, which it consumes) into the cache, with the mode 0755."""
+    def add(
+        self, file_name: str, version: str, architecture: str, made: Path, source: str, release: str | None = None
+    ) -> File:
+        """Takes `made` (a file in `workspace`, which it consumes) into the cache, with the mode 0755.
+
+        `release` is the digest of upstream's file that it was taken from.
+        """
         component = self.catalogue.component_of(file_name)
         path = self.directory(component, version, architecture) / file_name
-        record = _Record(sha256_of(made), made.stat().st_size, source)
+        record = _Record(sha256_of(made), made.stat().st_size, source, release)
         made.chmod(0o755)
         _sync(made)
         made.replace(path)
@@ -116,11 +140,34 @@ class Store:
         _sync(path.parent)
         return File(component, file_name, version, architecture, record.sha256, record.size, path, source)
 
+    def _published(self, component: str, version: str, architecture: str) -> str | None:
+        return self.catalogue.version(component, version).digests.get(architecture)
+
+    def _refuse_other_writers(self, file: Path) -> None:
+        """ComponentError where anybody but this user and root may write to a file, its record, or a folder above."""
+        folders = [self.root / folder for folder in file.relative_to(self.root).parents]
+        for path in (*folders, file, file.with_name(f"{file.name}.json")):
+            try:
+                status = path.stat()
+            except FileNotFoundError:
+                continue
+            if who := writers(status):
+                me = user_name(os.geteuid())
+                fix = f"chown -R {me} {self.root}" if foreign_owner(status) else f"chmod -R go-w {self.root}"
+                raise ComponentError(
+                    f"{who} may write to it, and so choose what runs on the hosts",
+                    where=str(path),
+                    remedy=f"if its files can be trusted, run {fix}; otherwise remove {self.root}",
+                )
+
     @contextlib.contextmanager
     def lock(self, component: str, version: str, architecture: str, progress: Progress | None = None) -> Iterator[Path]:
         """Holds the one lock for writing a component's files, and yields its directory. Waits, and says so."""
         directory = self.directory(component, version, architecture)
-        directory.mkdir(parents=True, exist_ok=True)
+        self.root.parent.mkdir(parents=True, exist_ok=True)
+        # Whatever the umask: a cache that others may write to is refused.
+        for folder in (self.root, self.root / component, directory.parent, directory):
+            folder.mkdir(mode=0o755, exist_ok=True)
         lock = FileLock(directory / ".lock")
         try:
             lock.acquire(timeout=0)
@@ -153,13 +200,21 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
+def digest_of(path: Path, like: str) -> str:
+    """The digest of a file, in the algorithm of the digest `like` ("sha256:HEX")."""
+    algorithm = like.partition(":")[0]
+    with path.open("rb") as stream:
+        return f"{algorithm}:{hashlib.file_digest(stream, algorithm).hexdigest()}"
+
+
 def _read_record(path: Path) -> _Record | None:
     try:
         data = json.loads(path.with_name(f"{path.name}.json").read_text(encoding="utf-8"))
-        return _Record(str(data["sha256"]), int(data["size"]), str(data["source"]))
+        release = data.get("release")
+        return _Record(str(data["sha256"]), int(data["size"]), str(data["source"]), release and str(release))
     except (FileNotFoundError, NotADirectoryError):
         return None
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, AttributeError):
         return None  # a damaged record vouches for nothing: the file is fetched again
 
 

@@ -20,10 +20,11 @@ from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.differences im
 from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.hostcall import call
 from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.spec import (
     SharedFiles,
-    authority_of_another_cluster,
     build,
     certificate_request,
     digest_of,
+    of_another_cluster,
+    pins_of,
 )
 from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.turns import turn
 
@@ -34,8 +35,10 @@ if TYPE_CHECKING:
     from ansible_collections.kubeinstall.cluster.plugins.module_utils.hostside.component import Compared
 
     from kubeinstall.components import File
+    from kubeinstall.components.pins import Key
 
 Result = dict[str, Any]
+OWN_WAYS = ("container_engine_registries", "container_engine_https_proxy", "container_engine_http_proxy")
 
 
 class ActionModule(ActionBase):
@@ -82,11 +85,15 @@ class ActionModule(ActionBase):
             self._task_vars.get("kubeinstall_pki_directory")
         )
         self._pki = PKI(Path(directory)) if directory else None
+        if self._pki:
+            self._pki.check()
         self._formed = self._pki.formed if self._pki else None
         self._shared = SharedFiles(self._pki)
+        self._imaged: dict[Key, str] = {}
         self._spec = build(self, self._task_vars, self._args, self._shared)
         found = self._compare()
         self._refuse_another_cluster(found)
+        self._refuse_pinned_images(found["images"])
         self._begin_together(found)
         if self._without_data(found):
             return {"changed": False, "changes": [], "joins": True}
@@ -104,17 +111,41 @@ class ActionModule(ActionBase):
             result["changes"].append(restart)
         if result["changed"]:
             result["diff"] = as_diff(changes, restart)
-        if result["changed"] and not self._task.check_mode:
-            self._apply(found, sorted(renew))
+        if not self._task.check_mode:
+            if result["changed"]:
+                self._apply(found, sorted(renew))
+            self._pin(found["architecture"])
         return result
 
+    def _pin(self, architecture: str) -> None:
+        """The host has the binaries by now: from here on the cluster keeps to them."""
+        digests = {
+            (one["component"], one["version"], architecture, one["name"]): one["digests"][architecture]
+            for one in self._spec["binaries"]
+            if architecture in one["digests"]
+        }
+        pins_of(self._task_vars).add(digests | self._imaged)
+
     def _refuse_another_cluster(self, found: Result) -> None:
-        path = authority_of_another_cluster(found["changes"], self._args)
+        path = of_another_cluster(found["changes"], self._args)
         if path and self._pki:
-            what = "lacks the authority of" if self._shared.missing else "holds another authority than"
+            what = "lacks the authority or key of" if self._shared.missing else "holds another authority or key than"
             raise AnsibleActionFail(
                 f"{self._pki.directory} {what} the cluster this host carries ({path}). Nothing was changed and no new"
-                " authority was made. Restore the PKI directory, or reset the host if it is to leave its cluster."
+                " authority was made. Restore the PKI directory, or reset the host if it is to leave its cluster. If"
+                " only this file was altered on the host, remove it there and run again."
+            )
+
+    def _refuse_pinned_images(self, missing: list[str]) -> None:
+        """An image that is made here has another digest than the one that a reference names."""
+        pinned = [item["reference"] for item in self._args["images"] if item["reference"] in missing]
+        pinned = [reference for reference in pinned if "@" in reference]
+        # The runtime may reach a registry by ways of its own, where the host by itself does not.
+        if pinned and not any(self._task_vars.get(name) for name in OWN_WAYS):
+            raise AnsibleActionFail(
+                f"{', '.join(pinned)} is pinned by its digest, is not on this host, and its registry does not answer."
+                " Nothing was changed. Make the registry reachable, load that image (kubeinstall image load), or remove"
+                " the digest: then an image of the same program is made here"
             )
 
     def _etcd_cluster(self) -> str | None:
@@ -243,7 +274,9 @@ class ActionModule(ActionBase):
         versions = {catalogue.component_of(item["name"]): item["version"] for item in needs}
         # In the cache or not: fetching verifies each file before it leaves the controller.
         names = [item["name"] for item in needs]
-        return fetch(names, versions=versions, architecture=found["architecture"])
+        files = fetch(names, versions=versions, architecture=found["architecture"])
+        pins_of(self._task_vars).check(files)
+        return files
 
     def _deliver_binaries(self, found: Result) -> dict[str, str]:
         files = self._fetch(found)
@@ -254,7 +287,8 @@ class ActionModule(ActionBase):
 
     def _deliver_images(self, found: Result) -> dict[str, str]:
         """Images nobody can pull are made out of a program of ours, and loaded on the host."""
-        wanted = [item for item in self._args["images"] if item["reference"] in found["images"]]
+        missing = [reference for reference in found["images"] if "@" not in reference]
+        wanted = [item for item in self._args["images"] if item["reference"] in missing]
         if not wanted:
             return {}
         from kubeinstall import images
@@ -267,6 +301,8 @@ class ActionModule(ActionBase):
                 versions={Catalogue.load().component_of(item["binary"]): item["version"]},
                 architecture=found["architecture"],
             )
+            pins_of(self._task_vars).check([file])
+            self._imaged[file.component, file.version, file.architecture, file.name] = file.sha256
             archive = images.scratch_archive(
                 item["reference"],
                 {item["path"]: file.path},

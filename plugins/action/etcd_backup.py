@@ -18,6 +18,7 @@ from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.hostcall impor
 from kubeinstall import backups
 from kubeinstall.access import write_private
 from kubeinstall.errors import KubeinstallError
+from kubeinstall.pki import PKI
 
 DIGEST = re.compile("[0-9a-f]{64}")
 # What is kept beside the backup.
@@ -28,6 +29,7 @@ ARGUMENTS: dict[str, Any] = {
     "dest": {"type": "path"},
     "directory": {"type": "path"},
     "member": {"type": "str"},
+    "pki_directory": {"type": "path"},
 }
 
 
@@ -40,7 +42,7 @@ class ActionModule(ActionBase):
         result: dict[str, Any] = super().run(tmp, task_vars)
         variables = task_vars or {}
         _, arguments = self.validate_argument_spec(
-            argument_spec=ARGUMENTS, required_if=[("part", "save", ("cluster", "directory", "member"))]
+            argument_spec=ARGUMENTS, required_if=[("part", "save", ("cluster", "directory", "member", "pki_directory"))]
         )
         if arguments["part"] == "probe":
             probed = call(self, variables, "etcd_backup", {"operation": "probe"})
@@ -56,6 +58,8 @@ class ActionModule(ActionBase):
         result = {"changed": True, "file": str(path), "changes": [f"back up etcd to {path}"]}
         if self._task.check_mode:
             return result
+        pki = PKI(Path(arguments["pki_directory"]))
+        pki.check()
         directory = landing(self, interpreter(self, task_vars))
         taken = call(self, task_vars, "etcd_backup", {"operation": "save", "directory": directory})
         if taken.path != f"{directory}/{taken.sha256}" or not DIGEST.fullmatch(taken.sha256):
@@ -65,6 +69,8 @@ class ActionModule(ActionBase):
         fetch(self, task_vars, taken.path, path, taken.size, taken.sha256)
         facts = {key: getattr(taken, key) for key in FACTS}
         facts |= {"cluster": arguments["cluster"], "member": arguments["member"]}
+        if pki.pinned:
+            facts["encryption_key"] = pki.key_digest()
         facts["time"] = now.isoformat(timespec="seconds")
         write_private(backups.facts_file(path), json.dumps(facts, indent=2, sort_keys=True) + "\n")
         return result | {"facts": facts}

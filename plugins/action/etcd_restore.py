@@ -34,7 +34,7 @@ ARGUMENTS: dict[str, Any] = {
     "ready": {"type": "dict"},
 }
 REQUIRED = [
-    ("part", "read", ("src", "cluster")),
+    ("part", "read", ("src", "cluster", "pki_directory")),
     ("part", "stage", ("backup", "pki_directory", "name", "address", "members")),
     ("part", "swap", ("backup",)),
     ("part", "put_back", ("backup",)),
@@ -87,7 +87,8 @@ class ActionModule(ActionBase):
             "bump": int(moment.timestamp()) * REVISIONS_PER_SECOND,
             "kept": f"/var/lib/etcd/before-restore-{now}.etcd",
         }
-        warnings = []
+        warning = backups.check_key(found, PKI(Path(self._args["pki_directory"])))
+        warnings = [warning] if warning else []
         if not found.facts:
             warnings.append(
                 f"{backups.facts_file(found.path)} is missing: whether the backup is as it was taken is not known"
@@ -97,6 +98,7 @@ class ActionModule(ActionBase):
     def _stage(self) -> Any:
         backup = self._args["backup"]
         pki = PKI(Path(self._args["pki_directory"]))
+        pki.check()
         authority = pki.read("kubernetes/ca.crt")
         # A backup holds etcd's users as they were: the next run looks whether they are still wanted.
         pki.note(ETCD_USERS)

@@ -30,18 +30,23 @@ class ActionModule(ActionBase):
             argument_spec={
                 "pki_directory": {"type": "path", "required": True},
                 "members": {"type": "list", "elements": "str"},
-                "state": {"type": "str", "choices": ["present", "absent", "restored"], "default": "present"},
+                "state": {"type": "str", "choices": ["present", "absent", "restored", "pinned"], "default": "present"},
             },
             required_if=[("state", "present", ("members",))],
         )
-        pki, state = PKI(Path(arguments["pki_directory"])), arguments["state"]
+        state = arguments["state"]
         try:
+            pki = PKI(Path(arguments["pki_directory"]))
             formed = pki.formed
             now = datetime.now(UTC).isoformat(timespec="seconds")
             if state == "absent":
                 changed = formed is not None
                 if changed and not self._task.check_mode:
                     pki.clear_formed()
+            elif state == "pinned":
+                changed = not pki.pinned
+                if changed and not self._task.check_mode:
+                    pki.pin_keys()
             else:
                 changed = state == "restored" or "cluster_id" not in (formed or {})
                 if changed and not self._task.check_mode:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from ansible.errors import AnsibleConnectionFailure, AnsibleError
+from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure, AnsibleError
 from ansible.plugins.action import ActionBase
 from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.arguments import API_OF_THE_HOST
 from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.border import plain
 from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.hostcall import call
 
+from kubeinstall.errors import PKIError
 from kubeinstall.pki import PKI
 
 OPERATIONS = {"foreseen": "foresee", "absent": "remove", "marked": "mark", "welcome": "welcome"}
@@ -64,8 +65,11 @@ class ActionModule(ActionBase):
 
     def _ask(self, task_vars: dict[str, Any], spec: dict[str, Any], directory: Path) -> dict[str, Any]:
         """One that does not answer is no failure: another one is asked. Before the first run there is nobody to ask."""
-        if not PKI(directory).has("formed.json"):
-            return NOBODY
+        try:
+            if not PKI(directory).has("formed.json"):
+                return NOBODY
+        except PKIError as error:
+            raise AnsibleActionFail(str(error)) from error
         try:
             known = call(self, task_vars, "membership", spec | {"operation": "ask"})
         except (AnsibleConnectionFailure, AnsibleError) as error:

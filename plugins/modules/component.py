@@ -86,6 +86,11 @@ options:
       reload: {description: "Whether the service reads it again when it is reloaded, and goes on meanwhile.", type: bool, default: false}
       only_if_missing: {description: Consider the file only while this path does not exist on the host., type: str}
       after_ready: {description: Write it only when the service is ready., type: bool, default: false}
+      identity:
+        description:
+          - Regular expression with one group, for the keys in the file. Where a host has the file and none of the keys in it is among
+            the wanted ones, the task fails, for the host belongs to another cluster. A file that O(files[].pki) names has to be equal as a whole.
+        type: str
   images:
     description: Container images that are made from a program and loaded, where they are missing and their registry does not answer.
     type: list

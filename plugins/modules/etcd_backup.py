@@ -17,6 +17,7 @@ options:
   directory: {description: "The cluster's folder on the controller, in which backups/ is made. Needed to save.", type: path}
   dest: {description: "A file or folder on the controller, instead of backups/ in O(directory).", type: path}
   member: {description: Name of the member that is asked. Needed to save., type: str}
+  pki_directory: {description: "The cluster's PKI directory on the controller, for the digest of the encryption key. Needed to save.", type: path}
 attributes:
   check_mode: {description: Takes none., support: full}
   diff_mode: {description: It changes nothing on the host., support: none}
@@ -29,6 +30,7 @@ EXAMPLES = r"""
     cluster: production
     directory: "{{ inventory_dir }}/.kubeinstall"
     member: "{{ inventory_hostname }}"
+    pki_directory: "{{ inventory_dir }}/.kubeinstall/pki"
   run_once: true
 """
 

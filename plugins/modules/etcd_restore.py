@@ -12,7 +12,8 @@ author: The kubeinstall developers
 options:
   part:
     description:
-      - V(read) compares the backup with its digest, on the controller alone. V(look) sees that the host answers.
+      - V(read) compares the backup with its digest, and the digest of its encryption key with the PKI directory's, on the
+        controller alone. V(look) sees that the host answers.
       - V(stage) brings it to the host, proves it, sees that it is this cluster's, and restores it beside the store.
       - V(stop) and V(start) do so with O(unit); V(ready) starts it and waits until it answers.
       - V(swap) puts the store until now aside and the restored one in its place; V(put_back) undoes that, and V(finish) ends it.
@@ -23,7 +24,7 @@ options:
   src: {description: The backup on the controller. Needed by V(read)., type: path}
   cluster: {description: The cluster's name. Needed by V(read)., type: str}
   backup: {description: "What V(read) returned under that name.", type: dict}
-  pki_directory: {description: The cluster's PKI directory on the controller. Needed by V(stage)., type: path}
+  pki_directory: {description: The cluster's PKI directory on the controller. Needed by V(read) and V(stage)., type: path}
   name: {description: This member's name. Needed by V(stage)., type: str}
   address: {description: This member's address. Needed by V(stage)., type: str}
   members: {description: "All members, as name and address. Needed by V(stage).", type: dict}
@@ -40,6 +41,7 @@ EXAMPLES = r"""
     part: read
     src: backups/production-20260101T000000Z.db
     cluster: production
+    pki_directory: "{{ kubeinstall_pki_directory }}"
   register: restore_read
   run_once: true
 """

@@ -14,9 +14,12 @@ options:
   pki_directory: {description: The cluster's PKI directory on the controller., type: path, required: true}
   members: {description: Names of the etcd members the cluster was formed of. Needed to mark it., type: list, elements: str}
   state:
-    description: C(absent) forgets the cluster, once all its members are gone; C(restored) notes the id it has after a restore.
+    description:
+      - C(absent) forgets the cluster, once all its members are gone; C(restored) notes the id it has after a restore.
+      - C(pinned) adds the digests of the service account's public key and of the encryption key. Other keys are refused from
+        then on. Use it after the control planes were compared with them.
     type: str
-    choices: [present, absent, restored]
+    choices: [present, absent, restored, pinned]
     default: present
 attributes:
   check_mode: {description: Leaves no mark., support: full}

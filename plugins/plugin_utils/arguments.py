@@ -73,6 +73,7 @@ ARGUMENTS: dict[str, Any] = {
             reload=FLAG,
             only_if_missing=STRING,
             after_ready=FLAG,
+            identity=STRING,
         ),
         "required_one_of": [("src", "content", "pki")],
         "mutually_exclusive": [("src", "content", "pki")],

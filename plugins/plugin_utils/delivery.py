@@ -33,19 +33,23 @@ CHUNK = 1 << 20
 SLOW_LINK = 40e6
 WINDOW = 8 << 20
 COMPRESSED = 1 << 31
-LANDING = re.compile("/var/tmp/kubeinstall-[0-9]{1,10}")  # noqa: S108 what the login user owns there
+LANDING = re.compile("/var/tmp/kubeinstall-[0-9]{1,10}(-[a-z0-9_]{8})?")  # noqa: S108 what the login user owns there
 # Bytes that are kept of what a host prints besides.
 LONGEST = 10_000
 
 # Runs as the login user, who may not be root: root takes the files from there, and verifies each by its digest.
+# Anyone may write to /var/tmp: where another user has made something of that name, a new name is taken.
 PREPARE = """\
-import os, sys
+import os, stat, sys
 d = "/var/tmp/kubeinstall-%d" % os.geteuid()
 try: os.mkdir(d, 0o700)
 except FileExistsError: pass
 s = os.lstat(d)
-if s.st_uid != os.geteuid() or not os.path.isdir(d) or os.path.islink(d):
-    sys.exit(d + " belongs to somebody else: remove it")
+if stat.S_ISDIR(s.st_mode) and s.st_uid == os.geteuid():
+    os.chmod(d, 0o700)
+else:
+    import tempfile
+    d = tempfile.mkdtemp(prefix=os.path.basename(d) + "-", dir=os.path.dirname(d))
 """
 RECEIVE = (
     PREPARE

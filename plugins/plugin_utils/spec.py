@@ -12,7 +12,7 @@ from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible.template import trust_as_template
 
-from kubeinstall.components import Store
+from kubeinstall.components import Pins, Store, architectures
 from kubeinstall.pki import PKI, CertificateRequest
 
 READY_TIMEOUT = 120
@@ -71,7 +71,7 @@ def build(
         "kernel_modules": args["kernel_modules"],
         "sysctls": {name: str(value) for name, value in args["sysctls"].items()},
         "directories": args["directories"],
-        "binaries": _binaries(args["binaries"]),
+        "binaries": _binaries(args["binaries"], pins_of(task_vars)),
         "certificates": [
             {key: item[key] for key in ("name", "certificate", "key", "owner")} for item in args["certificates"]
         ],
@@ -91,20 +91,23 @@ def ready_timeout(action: ActionBase, task_vars: Mapping[str, Any]) -> int:
     return int(action._templar.template(task_vars.get("kubeinstall_ready_timeout")) or READY_TIMEOUT)
 
 
-def _binaries(groups: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    store = Store()
-    found = []
+def pins_of(task_vars: Mapping[str, Any]) -> Pins:
+    """The digests pinned beside the inventory that the task's host is in."""
+    directory = task_vars.get("inventory_dir")
+    return Pins(Path(directory) if directory else None)
+
+
+def _binaries(groups: list[dict[str, Any]], pins: Pins) -> list[dict[str, Any]]:
+    """What is pinned holds, also where the cache lacks it or has another build."""
+    store, pinned, found = Store(), pins.read() if groups else {}, []
     for group in groups:
         for name in group["names"]:
-            files = {arch: store.locate(name, group["version"], arch) for arch in ("amd64", "arm64")}
-            found.append(
-                {
-                    "name": name,
-                    "version": group["version"],
-                    "dest": f"{group['directory']}/{name}",
-                    "digests": {arch: file.sha256 for arch, file in files.items() if file},
-                }
-            )
+            component, version = store.catalogue.component_of(name), group["version"]
+            known = {arch: file.sha256 for arch in architectures if (file := store.locate(name, version, arch))}
+            for arch in architectures:
+                known |= {arch: pinned[key]} if (key := (component, version, arch, name)) in pinned else {}
+            item = {"name": name, "component": component, "version": version, "digests": known}
+            found.append(item | {"dest": f"{group['directory']}/{name}"})
     return found
 
 
@@ -135,6 +138,7 @@ def _file(item: Mapping[str, Any], content: str) -> dict[str, Any]:
         "reload": False,
         "only_if_missing": None,
         "after_ready": False,
+        "identity": None,
     }
     kept = {key: item.get(key, default) for key, default in defaults.items()}
     return {"dest": item["dest"], "mode": item["mode"], "content": content, **kept}
@@ -176,11 +180,12 @@ def kubeconfig(item: Mapping[str, Any]) -> str:
     )
 
 
-def authority_of_another_cluster(changes: list[dict[str, Any]], args: Mapping[str, Any]) -> str | None:
-    """A host that carries an authority other than ours belongs to another cluster: the path, or None."""
-    ours = {item["dest"] for item in args["files"] if str(item["pki"] or "").endswith("/ca.crt")}
+def of_another_cluster(changes: list[dict[str, Any]], args: Mapping[str, Any]) -> str | None:
+    """A host that carries a CA or a shared key other than ours belongs to another cluster: the path, or None."""
+    ours = {item["dest"] for item in args["files"] if item["pki"]}
     for change in changes:
-        if change["path"] in ours and change.get("content") and change.get("before") is not None:
+        whole = change["path"] in ours and change.get("content") and change.get("before") is not None
+        if whole or change.get("other_identity"):
             return str(change["path"])
     return None
 
@@ -192,11 +197,12 @@ def digest_of(path: Path) -> str:
 
 __all__ = [
     "SharedFiles",
-    "authority_of_another_cluster",
     "build",
     "certificate_request",
     "digest_of",
     "kubeconfig",
+    "of_another_cluster",
+    "pins_of",
     "ready_timeout",
     "render",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import tarfile
@@ -12,9 +13,11 @@ from typing import Any
 import docker
 import yaml
 
+from kubeinstall.components import Pins
+from kubeinstall.pki import PKI
 from tests.cluster.conftest import INVENTORY
 from tests.clusters import ROOT, Cluster
-from tests.lab import eventually, recap
+from tests.lab import BIN, eventually, recap
 
 
 def variables(**values: Any) -> tuple[str, str]:
@@ -175,3 +178,43 @@ def test_a_host_is_reached_through_another(cluster: Cluster) -> None:
     text = cluster.playbook("kube_proxy", "--limit", name, "-vvv", *through)
     assert "ProxyCommand" in text
     assert recap(text)[name]["changed"] == 1
+
+
+def test_other_keys_never_reach_a_living_control_plane(cluster: Cluster, tmp_path: Path) -> None:
+    """Neither where formed.json has their digests, nor on a cluster of a version that pinned none."""
+    pki = PKI(INVENTORY / ".kubeinstall" / "pki")
+    other, kept = PKI(tmp_path / "pki"), {}
+    other.ensure()
+    for name in ("formed.json", "encryption.key", "service-account.key", "service-account.pub"):
+        kept[name] = (pki.directory / name).read_text()
+    before = cluster.invocations()
+    try:
+        assert pki.pinned
+        (pki.directory / "encryption.key").write_text(other.read("encryption.key"))
+        assert "not the encryption.key that the cluster uses" in cluster.apply(code=2)
+        formed = json.loads(kept["formed.json"])
+        del formed["keys"]
+        (pki.directory / "formed.json").write_text(json.dumps(formed))
+        assert "/etc/kubernetes/encryption.yaml" in cluster.playbook("kube_apiserver", code=2)
+        (pki.directory / "encryption.key").write_text(kept["encryption.key"])
+        for name in ("service-account.key", "service-account.pub"):
+            (pki.directory / name).write_text(other.read(name))
+        assert "/etc/kubernetes/pki/sa.pub" in cluster.playbook("kube_apiserver", code=2)
+        assert "/etc/kubernetes/pki/sa.key" in cluster.playbook("kube_controller_manager", code=2)
+    finally:
+        for name, text in kept.items():
+            (pki.directory / name).write_text(text)
+    assert cluster.invocations() == before
+    cluster.changes_nothing("site")
+
+
+def test_what_hosts_run_is_known_beside_the_inventory(cluster: Cluster, tmp_path: Path) -> None:
+    pins = Pins(INVENTORY).read()
+    names = {name for _, _, _, name in pins}
+    assert {"etcd", "kube-apiserver", "kubelet", "runc", "bridge", "flanneld"} <= names
+    # Another control node, whose cache is empty, agrees.
+    environment = {"XDG_CACHE_HOME": str(tmp_path)}
+    command = [BIN / "ansible-playbook", "-i", INVENTORY, ROOT / "playbooks/site.yml", "--check"]
+    done = subprocess.run(command, cwd=ROOT, env={**os.environ, **environment}, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+    assert {counts["changed"] for counts in recap(done.stdout).values()} == {0}, done.stdout

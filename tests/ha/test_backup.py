@@ -143,6 +143,20 @@ def test_a_damaged_backup_is_refused(cluster: Cluster, backup: Path, tmp_path: P
         assert "this is not the file that was backed up" in restore(cluster, path, 2)
 
 
+def test_a_backup_under_another_encryption_key_is_refused(cluster: Cluster, backup: Path, tmp_path: Path) -> None:
+    path = tmp_path / "other.db"
+    path.write_bytes(backup.read_bytes())
+    facts = json.loads(backups.facts_file(backup).read_text())
+    assert facts["encryption_key"] == PKI(cluster.inventory / ".kubeinstall" / "pki").key_digest()
+    backups.facts_file(path).write_text(json.dumps(facts | {"encryption_key": "another"}))
+    before = stores(cluster)
+    assert "made under another encryption key" in restore(cluster, path, code=2)
+    # Without the command too.
+    said = cluster.playbook("etcd_restore", "-e", f"restore_file={path}", "-e", "restore_confirm=yes", code=2)
+    assert "made under another encryption key" in said
+    assert stores(cluster) == before
+
+
 def test_another_clusters_backup_is_refused(cluster: Cluster, foreign: Path) -> None:
     with nothing_changes(cluster):
         assert "the snapshot is another cluster's" in restore(cluster, foreign, 1)

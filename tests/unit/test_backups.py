@@ -11,6 +11,7 @@ import pytest
 
 from kubeinstall import backups
 from kubeinstall.errors import InputError, KubeinstallError
+from kubeinstall.pki import PKI
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
@@ -70,6 +71,19 @@ def test_facts_without_a_digest_are_refused(backup: Path, text: str) -> None:
     backups.facts_file(backup).write_text(text)
     with pytest.raises(InputError, match="it should hold the digest of the backup, and does not"):
         backups.read(backup)
+
+
+def test_a_backup_under_another_encryption_key_is_refused(backup: Path, tmp_path: Path) -> None:
+    pki = PKI(tmp_path / "pki")
+    pki.ensure()
+    assert "no digest of its encryption key" in backups.check_key(backups.read(backup), pki)
+    facts = json.loads(backups.facts_file(backup).read_text()) | {"encryption_key": pki.key_digest()}
+    backups.facts_file(backup).write_text(json.dumps(facts))
+    assert backups.check_key(backups.read(backup), pki) == ""
+    (pki.directory / "encryption.key").unlink()
+    pki.ensure()
+    with pytest.raises(InputError, match="made under another encryption key: its Secrets could not be read"):
+        backups.check_key(backups.read(backup), pki)
 
 
 def test_a_backup_that_is_not_there_is_named(tmp_path: Path) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 import multiprocessing
+import os
 import stat
 import subprocess
 from datetime import UTC, datetime, timedelta
@@ -74,6 +77,89 @@ def test_a_directory_that_was_opened_is_closed_again(pki: PKI) -> None:
     pki.ensure()
     assert stat.S_IMODE(pki.directory.stat().st_mode) == 0o700
     assert stat.S_IMODE((pki.directory / "etcd" / "ca.key").stat().st_mode) == 0o600
+
+
+def test_opening_it_closes_every_file_to_others(pki: PKI) -> None:
+    pki.directory.chmod(0o755)
+    (pki.directory / "etcd").chmod(0o750)
+    for name in ("etcd/ca.key", "service-account.key", "encryption.key", "formed.json"):
+        (pki.directory / name).touch()
+        (pki.directory / name).chmod(0o644)
+    PKI(pki.directory)
+    for path in (pki.directory, *pki.directory.rglob("*")):
+        assert stat.S_IMODE(path.stat().st_mode) == (0o700 if path.is_dir() else 0o600), path
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
+@pytest.mark.parametrize("name", [".", "etcd", "etcd/ca.key", "encryption.key"])
+def test_a_foreign_owner_is_refused(pki: PKI, name: str) -> None:
+    os.chown(pki.directory / name, 12345, -1)
+    with pytest.raises(PKIError, match=r"belongs to user 12345, not to root .*chown -R root "):
+        PKI(pki.directory)
+
+
+def _replaced(pki: PKI, other: PKI, *names: str) -> None:
+    for name in names:
+        (pki.directory / name).write_text((other.directory / name).read_text())
+
+
+@pytest.fixture
+def other(tmp_path: Path) -> PKI:
+    made = PKI(tmp_path / "other")
+    made.ensure()
+    return made
+
+
+def test_a_pinned_cluster_refuses_another_encryption_key(pki: PKI, other: PKI) -> None:
+    pki.mark_formed({})
+    pki.pin_keys()
+    pki.check()
+    _replaced(pki, other, "encryption.key")
+    for open_it in (pki.check, pki.ensure):
+        with pytest.raises(PKIError, match=r"encryption\.key: .*not the encryption\.key that the cluster uses"):
+            open_it()
+
+
+def test_a_pinned_cluster_refuses_another_service_account_key(pki: PKI, other: PKI) -> None:
+    pki.mark_formed({})
+    pki.pin_keys()
+    _replaced(pki, other, "service-account.key", "service-account.pub")
+    with pytest.raises(PKIError, match=r"not the service-account\.pub that the cluster uses"):
+        pki.check()
+
+
+def test_a_key_and_its_public_key_belong_together(pki: PKI, other: PKI) -> None:
+    _replaced(pki, other, "service-account.key")
+    for open_it in (pki.check, pki.ensure):
+        with pytest.raises(PKIError, match=r"service-account\.key does not belong to service-account\.pub"):
+            open_it()
+
+
+@pytest.mark.parametrize("name", ["etcd/ca.crt", "service-account.pub", "encryption.key"])
+def test_a_check_names_what_a_formed_cluster_lacks(pki: PKI, name: str) -> None:
+    pki.mark_formed({})
+    (pki.directory / name).unlink()
+    with pytest.raises(PKIError, match=rf"formed with {name}, which is missing"):
+        pki.check()
+
+
+def test_pins_do_not_give_a_key_away_and_last(pki: PKI) -> None:
+    assert pki.pinned is False
+    pki.mark_formed({"cluster_id": "1"})
+    pki.pin_keys()
+    assert pki.pinned is True
+    before = pki.formed
+    assert before is not None
+    key = pki.read("encryption.key").strip()
+    text = (pki.directory / "formed.json").read_text()
+    assert key not in text
+    for plain in (key.encode(), base64.b64decode(key)):
+        assert hashlib.sha256(plain).hexdigest() not in text
+    pki.mark_formed({**before, "restored": "now"})
+    assert (pki.formed or {})["keys"] == before["keys"]
+    # White space around a key does not make it another one.
+    (pki.directory / "encryption.key").write_text(f"{key}\n")
+    pki.check()
 
 
 def _ensure(directory: Path, start: Event, results: Queue[tuple[list[str], str]]) -> None:

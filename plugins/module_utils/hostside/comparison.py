@@ -28,7 +28,9 @@ def compare(host: Host, spec: dict[str, Any]) -> dict[str, Any]:
     changes += [change for item in considered(host, spec) if (change := files.compare_file(host, item))]
     changes += [files.left_over(host, path) for path in no_longer_wanted(host, spec, record)]
     pictures = missing_images(spec)
-    changes += [system.describe("image", item["reference"], "missing", "loaded") for item in pictures]
+    # One that is pinned by its digest can only be pulled.
+    made = [item for item in pictures if "@" not in item["reference"]]
+    changes += [system.describe("image", item["reference"], "missing", "loaded") for item in made]
     unit = _unit_state(host, spec, record)
     if unit and unit["living"] and spec.get("etcd_cluster"):
         from . import etcd

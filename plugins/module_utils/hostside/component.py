@@ -6,8 +6,8 @@ The action plugin sends the same spec for `compare`, `request` (keys for certifi
     directories   [{path, owner, group, mode}]
     binaries      [{name, version, dest, digests: {architecture: sha256}}]
     certificates  [{name, certificate, key, owner}]
-    files         [{dest, content, owner, group, mode, secret, restart, reload, only_if_missing, after_ready}], the
-    unit's among them
+    files         [{dest, content, owner, group, mode, secret, restart, reload, only_if_missing, after_ready,
+    identity}], the unit's among them
     images        [{reference}]
 For compare also `etcd_cluster`, the id of the cluster that a member of etcd has to belong to, or null, and `replaces`,
 the components in whose place this one comes.
@@ -35,6 +35,7 @@ class Difference(NamedTuple):
     content: bool = True
     before_attributes: Optional[str] = None
     after_attributes: Optional[str] = None
+    other_identity: bool = False
 
 
 class Certificate(NamedTuple):

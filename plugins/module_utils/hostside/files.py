@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import re
 import shutil
 import stat
 from typing import Any
@@ -63,7 +64,8 @@ def wanted_attributes(host: Host, item: dict[str, Any]) -> str:
 def compare_file(host: Host, item: dict[str, Any]) -> dict[str, Any] | None:
     """The difference between a wanted file and the host's, None where there is none.
 
-    A difference is {kind, path, before, after, before_attributes, after_attributes}; secrets are masked.
+    A difference is {kind, path, before, after, before_attributes, after_attributes}; secrets are masked. Of a file with
+    an `identity` also other_identity: whether the host's has keys and none of the wanted ones.
     """
     path = host.path(item["dest"])
     before, after = read(path), item["content"]
@@ -79,6 +81,9 @@ def compare_file(host: Host, item: dict[str, Any]) -> dict[str, Any] | None:
         "before_attributes": before_attributes,
         "after_attributes": after_attributes,
     }
+    if item.get("identity") and before is not None:
+        there = set(re.findall(item["identity"], before))
+        difference["other_identity"] = bool(there) and there.isdisjoint(re.findall(item["identity"], after))
     if item.get("secret"):
         changed = f"{MASK}: another content\n" if before != after else f"{MASK}\n"
         difference.update(before=None if before is None else f"{MASK}\n", after=changed)

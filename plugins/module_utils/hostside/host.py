@@ -14,7 +14,8 @@ from collections.abc import Iterator
 from .errors import HostError
 
 ARCHITECTURES = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
-LOCK = "/run/lock/kubeinstall.lock"
+# Root's alone: in /run/lock any user could hold the lock, or lay a link in its place.
+LOCKS = "/run/kubeinstall"
 
 
 class Host:
@@ -85,9 +86,7 @@ class Host:
     @contextlib.contextmanager
     def lock(self, purpose: str, timeout: float = 120) -> Iterator[None]:
         """One writer at a time: what an ended run left going on this host finishes before we begin."""
-        path = self.path(LOCK)
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        handle = self._open_lock()
         try:
             deadline = time.monotonic() + timeout
             while True:
@@ -107,3 +106,23 @@ class Host:
             yield
         finally:
             os.close(handle)
+
+    def _open_lock(self) -> int:
+        directory = self.path(LOCKS)
+        try:
+            os.makedirs(os.path.dirname(directory), exist_ok=True)
+            with contextlib.suppress(FileExistsError):
+                os.mkdir(directory, 0o700)
+            folder = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            try:
+                if os.fstat(folder).st_uid != os.geteuid():
+                    raise HostError(f"{LOCKS} belongs to another user than root: remove it and run again")
+                os.fchmod(folder, 0o700)
+                flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+                return os.open("lock", flags, 0o600, dir_fd=folder)
+            finally:
+                os.close(folder)
+        except OSError as error:
+            raise HostError(
+                f"the lock in {LOCKS} can't be opened ({error.strerror}): remove it and run again"
+            ) from None

@@ -37,8 +37,12 @@ def main(spec: Dict[str, Any]) -> Dict[str, Any]:
     host = Host()
     if not _listens(DOCKER_SOCKET if engine(host) == DOCKER else SOCKET):
         raise HostError("no container engine runs on this host: run kubeinstall apply, or the role container_engine")
+    names_digests = bool(spec["archives"]) and engine(host) != DOCKER
+    before = _targets(host) if names_digests else {}
     for archive in spec["archives"]:
         load(archive)
+    if names_digests:
+        _name_by_digest(host, before)
     clear_delivery(spec["archives"])
     there = identities(list(spec["images"]))
     missing = [reference for reference, wanted in spec["images"].items() if there.get(reference) != wanted]
@@ -57,6 +61,13 @@ def _targets(host: Host) -> Dict[str, str]:
         return {}
     lines = host.run([*CTR, "images", "ls"]).stdout.splitlines()[1:]
     return {fields[0]: fields[2] for fields in (line.split() for line in lines) if len(fields) > 2}
+
+
+def _name_by_digest(host: Host, before: Dict[str, str]) -> None:
+    """Give images that containerd has loaded the name by digest that a pull gives: pinned references ask for it."""
+    for name, digest in sorted(_targets(host).items()):
+        if before.get(name) != digest and "@" not in name:
+            host.run([*CTR, "images", "tag", "--force", name, normalized(f"{name}@{digest}")])
 
 
 def present(references: Iterable[str], component: str = "") -> Set[str]:
@@ -82,8 +93,11 @@ def _in_docker(host: Host, references: Iterable[str]) -> Dict[str, str]:
     """{reference: its id} of those there; none where Docker does not run (yet)."""
     if not _listens(DOCKER_SOCKET):
         return {}
-    listed = docker(host, "image", "ls", "--no-trunc", "--format", "{{.Repository}}:{{.Tag}} {{.ID}}").splitlines()
-    there = {normalized(name): identity for name, identity in (line.split() for line in listed)}
+    form = "{{.Repository}} {{.Tag}} {{.Digest}} {{.ID}}"
+    listed = docker(host, "image", "ls", "--no-trunc", "--digests", "--format", form).splitlines()
+    there = {}
+    for name, tag, digest, identity in (line.split() for line in listed):
+        there.update({normalized(full): identity for full in (f"{name}:{tag}", f"{name}@{digest}")})
     named = {reference: normalized(reference) for reference in references}
     return {reference: there[name] for reference, name in named.items() if name in there}
 
@@ -113,15 +127,19 @@ def load(archive: str) -> None:
 
 
 def normalized(reference: str) -> str:
-    """A reference in full: what Docker abbreviates has its registry, folder and tag."""
+    """A reference in full: what Docker abbreviates has its registry, folder and tag. A digest stands for the tag."""
     registry, slash, name = reference.partition("/")
     if not slash or ("." not in registry and ":" not in registry and registry != "localhost"):
         registry, name = "docker.io", reference
     if registry == "docker.io" and "/" not in name:
         name = f"library/{name}"
+    name, _, digest = name.partition("@")
+    if digest:
+        folder, slash, last = name.rpartition("/")
+        return f"{registry}/{folder}{slash}{last.partition(':')[0]}@{digest}"
     reference = f"{registry}/{name}"
     last = reference.rsplit("/", 1)[-1]
-    return reference if ":" in last or "@" in last else f"{reference}:latest"
+    return reference if ":" in last else f"{reference}:latest"
 
 
 def registry_answers(reference: str, timeout: float = 3) -> bool:

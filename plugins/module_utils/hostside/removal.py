@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import os
 import shutil
+import stat
 from typing import Any
 
 from . import certificates, files, system, units
@@ -56,9 +57,20 @@ def remove(host: Host, spec: dict[str, Any], stay: list[str]) -> dict[str, Any]:
             Record(host, spec["name"], empty=True).save()
         elif record.exists:
             record.remove()
-        for directory in glob.glob(host.path("/var/tmp/kubeinstall-[0-9]*")):
-            shutil.rmtree(directory)  # what killed runs delivered and nobody took in
+        _remove_deliveries(host)
     return {"removed": removed}
+
+
+def _remove_deliveries(host: Host) -> None:
+    """What killed runs delivered. Anyone may write to /var/tmp: only a directory of the user in its name is ours."""
+    for path in glob.glob(host.path("/var/tmp/kubeinstall-[0-9]*")):
+        name = os.path.basename(path)
+        try:
+            status = os.lstat(path)
+        except OSError:
+            continue
+        if stat.S_ISDIR(status.st_mode) and name.split("-")[1] == str(status.st_uid):
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def _inventory(host: Host, spec: dict[str, Any], record: Record) -> list[str]:

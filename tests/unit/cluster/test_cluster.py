@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from kubeinstall.cluster import Cluster, Taint
 from kubeinstall.errors import InputError
 from kubeinstall.paths import collection_root
+from kubeinstall.pki import PKI
 
 EXAMPLE = collection_root() / "inventory" / "example"
 
@@ -149,3 +150,29 @@ def test_a_world_writable_checkout_is_said(tmp_path: Path) -> None:
         done.stdout
         == f"everyone may write to {tmp_path}, so Ansible ignores the ansible.cfg there (chmod o-w {tmp_path})\n"
     )
+
+
+def test_an_inventory_that_others_may_write_to_is_said(tmp_path: Path) -> None:
+    inventory = tmp_path / "mine"
+    shutil.copytree(EXAMPLE, inventory)
+    assert not [str(one) for one in Cluster.load(inventory).warnings if "may write" in str(one)]
+    (inventory / "group_vars/all.yml").chmod(0o666)
+    (inventory / "hosts.yml").chmod(0o666)
+    (warning,) = [str(one) for one in Cluster.load(inventory).warnings if "may write" in str(one)]
+    assert warning == (
+        f"every user may write to {inventory / 'hosts.yml'} and 1 more, and so choose what runs as root on the hosts"
+        f" (chmod go-w {inventory / 'hosts.yml'} {inventory / 'group_vars/all.yml'})"
+    )
+
+
+def test_other_keys_are_found_with_all_other_errors(tmp_path: Path) -> None:
+    inventory = tmp_path / "mine"
+    shutil.copytree(EXAMPLE, inventory)
+    pki = PKI(Cluster.load(inventory).pki_directory)
+    pki.ensure()
+    pki.mark_formed({})
+    pki.pin_keys()
+    assert Cluster.load(inventory).pki_directory == pki.directory
+    (pki.directory / "encryption.key").write_text("another")
+    with pytest.raises(InputError, match=r"not the encryption\.key that the cluster uses"):
+        Cluster.load(inventory)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
+import shutil
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -277,6 +280,26 @@ def test_an_unreadable_file_is_said(root: Path) -> None:
         run("compare", spec_of(root, files=[a_file()]))
 
 
+@pytest.mark.parametrize(
+    ("there", "other"),
+    [
+        (None, None),
+        ("keys:\n  secret: one\n", None),
+        ("# an older form\nkeys:\n  secret: one\n", False),
+        ("keys:\n  secret: two\n  secret: one\n", False),
+        ("cut", False),
+        ("keys:\n  secret: two\n", True),
+    ],
+)
+def test_a_file_with_other_keys_is_told_from_an_altered_one(root: Path, there: str | None, other: bool | None) -> None:
+    item = a_file("keys:\n  secret: one\n", identity=r"(?m)^ *secret: (\S+)$", secret=True)
+    if there is not None:
+        run("apply", spec_of(root, files=[a_file(there, secret=True)]))
+    found = [one for one in run("compare", spec_of(root, files=[item]))["changes"] if one["kind"] == "file"]
+    assert [one.get("other_identity") for one in found] == ([other] if there is None or other is not None else [])
+    assert "two" not in json.dumps(found)
+
+
 def test_a_damaged_record_is_said(root: Path) -> None:
     run("apply", spec_of(root, files=[a_file()]))
     (root / "var/lib/kubeinstall/demo.json").write_text("{")
@@ -304,7 +327,7 @@ def test_removal_leaves_the_root_as_it_was(root: Path, program: tuple[dict[str, 
     foreseen = removal.remove(Host(str(root)), what | {"check": True}, [])["removed"]
     assert tree(root) != before
     assert removal.remove(Host(str(root)), what, [])["removed"] == foreseen
-    (root / "run/lock/kubeinstall.lock").unlink()
+    shutil.rmtree(root / "run/kubeinstall")
     assert tree(root) == before
     assert removal.remove(Host(str(root)), what, [])["removed"] == []
 
@@ -338,7 +361,7 @@ def test_a_host_is_written_by_one_run_at_a_time(root: Path) -> None:
     run("apply", spec)
     holder = subprocess.Popen(
         [sys.executable, "-c", "import fcntl, sys, time; f = open(sys.argv[1], 'r+'); fcntl.flock(f, fcntl.LOCK_EX);"
-         "print('held', flush=True); time.sleep(0.5)", root / "run/lock/kubeinstall.lock"],
+         "print('held', flush=True); time.sleep(0.5)", root / "run/kubeinstall/lock"],
         stdout=subprocess.PIPE,
     )  # fmt: skip
     assert holder.stdout
@@ -346,3 +369,62 @@ def test_a_host_is_written_by_one_run_at_a_time(root: Path) -> None:
         assert holder.stdout.readline() == b"held\n"
         run("apply", spec_of(root, files=[a_file("two\n")]))
         assert holder.poll() is not None or holder.wait(1) == 0
+
+
+def test_a_lock_that_another_user_holds_in_a_public_place_is_of_no_concern(root: Path) -> None:
+    public = root / "run/lock/kubeinstall.lock"
+    public.parent.mkdir(parents=True)
+    with public.open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        with Host(str(root)).lock("test", timeout=1):
+            pass
+    folder = root / "run/kubeinstall"
+    assert (stat.S_IMODE(folder.stat().st_mode), folder.stat().st_uid) == (0o700, os.geteuid())
+
+
+def test_the_directory_of_the_lock_is_closed_to_others(root: Path) -> None:
+    folder = root / "run/kubeinstall"
+    folder.mkdir(parents=True, mode=0o777)
+    folder.chmod(0o777)
+    with Host(str(root)).lock("test"):
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+
+
+@pytest.mark.parametrize("what", ["a link as directory", "a link as lock", "a file"])
+def test_a_lock_is_never_taken_through_what_another_made(root: Path, what: str) -> None:
+    folder, target = root / "run/kubeinstall", root / "target"
+    folder.parent.mkdir()
+    if what == "a link as directory":
+        target.mkdir()
+        folder.symlink_to(target)
+    elif what == "a link as lock":
+        target.write_text("precious")
+        folder.mkdir()
+        (folder / "lock").symlink_to(target)
+    else:
+        folder.write_text("")
+    with pytest.raises(HostError, match=r"/run/kubeinstall.* remove it"), Host(str(root)).lock("test"):
+        pass
+    assert not target.is_file() or target.read_text() == "precious"
+
+
+def test_a_removal_leaves_what_it_was_not_delivered(root: Path) -> None:
+    """Anyone may write to /var/tmp: links and files of others neither lead a removal astray nor end it."""
+    run("apply", spec_of(root, files=[a_file()]))
+    places, elsewhere = root / "var/tmp", root / "elsewhere"
+    places.mkdir(parents=True)
+    elsewhere.mkdir()
+    (elsewhere / "precious").touch()
+    (places / "kubeinstall-1").symlink_to(elsewhere)
+    (places / "kubeinstall-2").touch()
+    (places / "kubeinstall-4294967294").mkdir()
+    for name in (f"kubeinstall-{os.geteuid()}", f"kubeinstall-{os.geteuid()}-a1b2"):
+        (places / name).mkdir()
+        (places / name / "delivered").touch()
+    removal.remove(Host(str(root)), {"name": "demo", "remove": [], "remove_links": []}, [])
+    assert sorted(path.name for path in places.iterdir()) == [
+        "kubeinstall-1",
+        "kubeinstall-2",
+        "kubeinstall-4294967294",
+    ]
+    assert (elsewhere / "precious").exists()

@@ -54,7 +54,7 @@ def member_of(root: Path) -> None:
 def root() -> Iterator[Path]:
     """Short, for the paths of sockets are."""
     folder = Path(tempfile.mkdtemp(prefix="k-"))
-    (folder / "run/lock").mkdir(parents=True)
+    (folder / "run").mkdir()
     member_of(folder)
     yield folder
     shutil.rmtree(folder)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.kubeinstall.cluster.plugins.module_utils.hostside import images
+from ansible_collections.kubeinstall.cluster.plugins.module_utils.hostside.host import Host
 
 from kubeinstall.archives import contents
 from kubeinstall.components import Catalogue, Store, machine_architecture
@@ -85,6 +86,17 @@ def test_each_image_is_known_by_its_content(tmp_path: Path) -> None:
     assert images.main({"images": {full: other.identity}, "archives": []})["missing"] == [full]
 
 
+@pytest.mark.usefixtures("containerd")
+def test_a_loaded_image_is_known_by_its_digest_too(tmp_path: Path) -> None:
+    """As after a pull: kubelet asks for the name without its tag where a reference is pinned."""
+    reference = "example.org/pinned:1"
+    asked = {"images": {}, "archives": [str(archive(tmp_path, reference))]}
+    images.main(asked)
+    digest = images._targets(Host())[reference]
+    pinned, other = f"{reference}@{digest}", f"{reference}@sha256:{'0' * 64}"
+    assert images.present([pinned, f"example.org/pinned@{digest}", other]) == {pinned, f"example.org/pinned@{digest}"}
+
+
 def test_no_container_engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(images, "SOCKET", str(tmp_path / "none.sock"))
     assert images.present(["example.org/one:1"]) == set()
@@ -101,6 +113,9 @@ def test_no_container_engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         ("localhost/thing", "localhost/thing:latest"),
         ("registry:5000/thing", "registry:5000/thing:latest"),
         ("registry.k8s.io/pause:3.10.1", "registry.k8s.io/pause:3.10.1"),
+        ("registry.k8s.io/pause:3.10.1@sha256:1", "registry.k8s.io/pause@sha256:1"),
+        ("registry:5000/thing@sha256:1", "registry:5000/thing@sha256:1"),
+        ("nginx:1@sha256:1", "docker.io/library/nginx@sha256:1"),
     ],
 )
 def test_references_in_full(reference: str, full: str) -> None:

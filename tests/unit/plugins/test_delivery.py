@@ -86,3 +86,32 @@ def test_a_host_names_no_other_directory_than_its_own(printed: str) -> None:
 
 def test_words_before_the_directory_are_passed_over() -> None:
     assert delivery._landing("a banner\n/var/tmp/kubeinstall-1000\n") == "/var/tmp/kubeinstall-1000"
+
+
+@pytest.mark.parametrize("what", ["a link", "a file", "another user's directory"])
+def test_a_place_that_another_user_made_is_not_used(tmp_path: Path, what: str) -> None:
+    taken = tmp_path / INCOMING.name
+    if what == "a link":
+        taken.symlink_to(tmp_path)
+    elif what == "a file":
+        taken.touch()
+    else:
+        taken.mkdir()
+        if os.geteuid() != 0:
+            pytest.skip("only root can give a directory away")
+        os.chown(taken, 12345, -1)
+    prepare = delivery.PREPARE.replace("/var/tmp", str(tmp_path)) + "print(d)"
+    command = [sys.executable, "-I", "-S", "-c", prepare]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    place = Path(done.stdout.strip())
+    assert place.name.startswith(f"{INCOMING.name}-")
+    assert (place.stat().st_mode & 0o777, place.stat().st_uid) == (0o700, os.geteuid())
+
+
+def test_a_place_of_ours_is_closed_to_others(tmp_path: Path) -> None:
+    (tmp_path / INCOMING.name).mkdir()
+    (tmp_path / INCOMING.name).chmod(0o777)
+    prepare = delivery.PREPARE.replace("/var/tmp", str(tmp_path)) + "print(d)"
+    subprocess.run([sys.executable, "-I", "-S", "-c", prepare], check=True, capture_output=True)
+    assert (tmp_path / INCOMING.name).stat().st_mode & 0o777 == 0o700
