@@ -93,8 +93,8 @@ class ActionModule(ActionBase):
         result |= {"changed": bool(changes), "changes": [f"{change.action} {change.what}" for change in changes]}
         if changes:
             result["diff"] = [_difference(change) for change in changes]
-        if found.warnings:
-            result["warnings"] = found.warnings
+        if found.notices:
+            result["warnings"] = found.notices
         if not found.answered:
             servers = ", ".join([args["server"], *args["others"]])
             result["msg"] = f"no API server answers at {servers} yet: everything would be created"

@@ -8,7 +8,7 @@ spec: server, authority, certificate, key (paths on the host), check, patience (
              [object] of earlier versions, which are deleted where they still have this content, unless any of these
              hosts may use them
     wait_for {nodes: [name], deployments: [namespace/name]} to be ready at the end
-Returns {changes: [{action, what, place, before, after}], warnings: [sentence], answered}; `before` and `after` are
+Returns {changes: [{action, what, place, before, after}], notices: [sentence], answered}; `before` and `after` are
 documents without what the API adds by itself, secrets masked. With `check` nothing is touched; all is to be created
 where no cluster answers yet.
 """
@@ -46,7 +46,7 @@ class Change(NamedTuple):
 
 class Settled(NamedTuple):
     changes: List[Change]
-    warnings: List[str]
+    notices: List[str]
     answered: bool
 
 
@@ -64,7 +64,7 @@ def main(spec: Dict[str, Any]) -> Dict[str, Any]:
             api.request("GET", "/version")
             application = Application(api, check)
             changes = [change for item in items if (change := application.settle(item))]
-            of_nodes, warnings = nodes.settle(
+            of_nodes, notices = nodes.settle(
                 api, spec["nodes"], check=check, patience=spec["patience"], manager=MANAGER
             )
             deleted, kept = supersede(api, spec.get("superseded", []), spec.get("superseded_users", []), check=check)
@@ -73,8 +73,8 @@ def main(spec: Dict[str, Any]) -> Dict[str, Any]:
     except UnreachableError:
         if not check:
             raise
-        return {"changes": _all_new(items, spec["nodes"]), "warnings": [], "answered": False}
-    return {"changes": changes + of_nodes + deleted, "warnings": warnings + kept, "answered": True}
+        return {"changes": _all_new(items, spec["nodes"]), "notices": [], "answered": False}
+    return {"changes": changes + of_nodes + deleted, "notices": notices + kept, "answered": True}
 
 
 def supersede(

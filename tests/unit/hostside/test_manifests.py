@@ -316,14 +316,14 @@ def test_the_record_of_an_earlier_version_counts_as_far_as_the_inventory_agrees(
     api.request("PATCH", f"/api/v1/nodes/{node}", {"spec": {"taints": [OURS, gone]}}, MERGE)
     spec = {"check": False, "patience": 5, "objects": [], "wait_for": NOTHING}
     result = manifests.main(api_access | spec | {"nodes": settings(node, {"disk": "fast"}, OURS)})
-    (warning,) = result["warnings"]
+    (warning,) = result["notices"]
     assert warning.startswith(f"Node {node} keeps the label rack, the taint gone:NoSchedule: ")
     labels, taints = state(api, node)
     assert (labels["disk"], labels["rack"], taints) == ("fast", "7", [OURS, gone])
     assert nodes.FORMER not in api.request("GET", f"/api/v1/nodes/{node}")["metadata"].get("annotations", {})
     # It was said once. What the inventory listed all along is ours.
     result = manifests.main(api_access | spec | {"nodes": settings(node, {})})
-    assert result["warnings"] == []
+    assert result["notices"] == []
     labels, taints = state(api, node)
     assert (labels.get("disk"), labels["rack"], taints) == (None, "7", [gone])
 
