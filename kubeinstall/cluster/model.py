@@ -16,6 +16,7 @@ from kubeinstall.cluster.facts import check_facts
 from kubeinstall.cluster.files import check_manifests, check_writers
 from kubeinstall.cluster.flannel import check_flannel
 from kubeinstall.cluster.hosts import check_hosts, node_address, taints
+from kubeinstall.cluster.identities import check_identities
 from kubeinstall.cluster.inputs import CONTROL_PLANE, ETCD, NODE, Findings, Inputs
 from kubeinstall.cluster.known import Known, known_inputs
 from kubeinstall.cluster.membership import Knowledge, check_membership
@@ -121,6 +122,7 @@ class Cluster(BaseModel):
         check_variables(inputs, known, errors, warnings)
         formed = _formed(inputs, errors)
         check_hosts(inputs, formed, errors, warnings)
+        check_identities(inputs, errors)
         check_networks(inputs, errors, warnings)
         check_balancer(inputs, errors)
         check_applications(inputs, errors)

@@ -38,6 +38,8 @@ ARGUMENTS: dict[str, Any] = {
     "key": {"type": "str", "default": f"{PKI}/admin.key", "no_log": False},
     "timeout": {"type": "int"},
     "nodes": {"type": "dict", "default": {}},
+    "superseded": {"type": "list", "elements": "dict", "default": []},
+    "superseded_users": {"type": "list", "elements": "str", "default": []},
     "wait_for": {
         "type": "dict",
         "default": {},
@@ -83,12 +85,16 @@ class ActionModule(ActionBase):
                 "objects": self._objects(variables, args["manifests"]),
                 "wait_for": {"nodes": [], "deployments": []} | plain(args["wait_for"]),
                 "nodes": {name: _node(wanted) for name, wanted in args["nodes"].items()},
+                "superseded": plain(args["superseded"]),
+                "superseded_users": args["superseded_users"],
             },
         )
         changes = found.changes
         result |= {"changed": bool(changes), "changes": [f"{change.action} {change.what}" for change in changes]}
         if changes:
             result["diff"] = [_difference(change) for change in changes]
+        if found.notices:
+            result["warnings"] = found.notices
         if not found.answered:
             servers = ", ".join([args["server"], *args["others"]])
             result["msg"] = f"no API server answers at {servers} yet: everything would be created"

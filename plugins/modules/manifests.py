@@ -9,7 +9,8 @@ description:
     in the order it is written in. What others own in an object stays theirs.
   - Check mode asks the API for a dry run, so that defaults and refusals are the API's own. Where no cluster answers yet,
     everything is to be created.
-  - Labels and taints of a node that were set by an earlier run and are no longer listed are removed; everybody else's stay.
+  - Labels and taints of a node that were set by an earlier run and are no longer listed are removed; all others stay. Which ones
+    were set is recorded in the ConfigMap C(kubeinstall-nodes) of C(kube-system), to which nodes can't write.
 version_added: 0.1.0
 author: The kubeinstall developers
 options:
@@ -39,6 +40,17 @@ options:
       - What a list leaves out and an earlier run had set is removed.
     type: dict
     default: {}
+  superseded:
+    description:
+      - Objects that an earlier version applied. Each is deleted if it still has this content, apart from its metadata.
+    type: list
+    elements: dict
+    default: []
+  superseded_users:
+    description: Hosts that may still use the superseded objects. While there are any, these are kept, with a warning.
+    type: list
+    elements: str
+    default: []
   wait_for:
     description: What has to be ready before the task ends; in check mode nothing is waited for.
     type: dict

@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 import yaml
 
-from kubeinstall import reboot
+from kubeinstall import access, reboot
+from kubeinstall.cluster.applications import CLIENTS
+from kubeinstall.cluster.identities import SYSTEM
 
 ROOT = Path(__file__).parents[2]
 ROLES = [
@@ -193,6 +195,15 @@ def test_every_play_that_speaks_to_the_api_names_all_of_its_servers() -> None:
 @pytest.mark.parametrize("task", [reboot.ASKED, reboot.SPARED, reboot.EMPTIED])
 def test_what_is_told_of_a_reboot_is_what_its_playbook_finds(task: str) -> None:
     assert task in [task["name"] for play in plays_of("reboot") for task in play["tasks"]]
+
+
+def test_no_host_can_have_the_name_of_a_certificate() -> None:
+    found: dict[str, set[str]] = {"etcd": set(), "kubernetes": {access.OPERATOR.common_name}, "front-proxy": set()}
+    for path in (ROOT / "roles").glob("*/*/main.yml"):
+        for authority, name in re.findall(r"authority: (\S+)\n +common_name: ([^:\s\"]+)\n", path.read_text()):
+            found[authority].add(name)
+    assert found["etcd"] | set(WIRING["kubeinstall_etcd_clients"]) == set(CLIENTS)
+    assert found["kubernetes"] | found["front-proxy"] == set(SYSTEM)
 
 
 def test_reset_takes_away_each_component_in_the_opposite_order() -> None:

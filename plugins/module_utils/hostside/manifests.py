@@ -4,9 +4,13 @@ spec: server, authority, certificate, key (paths on the host), check, patience (
     others   [URL] of the cluster's other API servers, if any
     objects  [{object, place}], `place` being where it was written, for errors
     nodes    {name: {labels: {name: value}, taints: [{key, value, effect}]}}
+    superseded, superseded_users
+             [object] of earlier versions, which are deleted where they still have this content, unless any of these
+             hosts may use them
     wait_for {nodes: [name], deployments: [namespace/name]} to be ready at the end
-Returns {changes: [{action, what, place, before, after}], answered}; `before` and `after` are documents without what the
-API adds by itself, secrets masked. With `check` nothing is touched; all is to be created where no cluster answers yet.
+Returns {changes: [{action, what, place, before, after}], notices: [sentence], answered}; `before` and `after` are
+documents without what the API adds by itself, secrets masked. With `check` nothing is touched; all is to be created
+where no cluster answers yet.
 """
 
 from __future__ import annotations
@@ -37,11 +41,12 @@ class Change(NamedTuple):
     what: str
     place: str
     before: Optional[Dict[str, Any]]
-    after: Dict[str, Any]
+    after: Optional[Dict[str, Any]]
 
 
 class Settled(NamedTuple):
     changes: List[Change]
+    notices: List[str]
     answered: bool
 
 
@@ -59,16 +64,47 @@ def main(spec: Dict[str, Any]) -> Dict[str, Any]:
             api.request("GET", "/version")
             application = Application(api, check)
             changes = [change for item in items if (change := application.settle(item))]
-            for name, wanted in spec["nodes"].items():
-                change = nodes.settle(api, name, wanted, check=check, patience=spec["patience"], manager=MANAGER)
-                changes += [change] if change else []
+            of_nodes, notices = nodes.settle(
+                api, spec["nodes"], check=check, patience=spec["patience"], manager=MANAGER
+            )
+            deleted, kept = supersede(api, spec.get("superseded", []), spec.get("superseded_users", []), check=check)
             if not check:
                 rollout.wait(api, spec["wait_for"], spec["patience"])
     except UnreachableError:
         if not check:
             raise
-        return {"changes": _all_new(items, spec["nodes"]), "answered": False}
-    return {"changes": changes, "answered": True}
+        return {"changes": _all_new(items, spec["nodes"]), "notices": [], "answered": False}
+    return {"changes": changes + of_nodes + deleted, "notices": notices + kept, "answered": True}
+
+
+def supersede(
+    api: API, objects: List[Document], users: List[str], *, check: bool
+) -> Tuple[List[Dict[str, Any]], List[str]]:
+    """Delete what earlier versions have made and nobody has changed since; the changes, and warnings of what stays."""
+    changes: List[Dict[str, Any]] = []
+    warnings = []
+    for former in objects:
+        resource = api.resource(former["apiVersion"], former["kind"])
+        path = resource.path(former["metadata"].get("namespace", ""), former["metadata"]["name"]) if resource else ""
+        there = api.get(path) if path else None
+        if there is None or any(there.get(key) != value for key, value in former.items() if key != "metadata"):
+            continue
+        if users:
+            warnings.append(
+                f"{title(former)} stays: {', '.join(users)} may still use it. Run apply on these hosts too, or remove"
+                " those that are gone (kubeinstall node remove)"
+            )
+            continue
+        changes.append(
+            {"action": "delete", "what": title(former), "place": "superseded", "before": clean(there), "after": None}
+        )
+        if not check:
+            known = {key: there["metadata"][key] for key in ("uid", "resourceVersion")}
+            try:
+                api.request("DELETE", path, {"preconditions": known})
+            except RefusedError as refusal:
+                raise HostError(f"{title(former)}: the API refuses to delete it: {refusal.message}") from None
+    return changes, warnings
 
 
 def in_order(items: List[Dict[str, Any]]) -> List[Dict[str, Any]]:
@@ -90,10 +126,7 @@ def title(document: Document) -> str:
 
 def _all_new(items: List[Dict[str, Any]], wanted_nodes: Dict[str, Any]) -> List[Dict[str, Any]]:
     changes = [_change("create", item, None, item["object"]) for item in items]
-    for name, wanted in wanted_nodes.items():
-        change = nodes.difference(name, None, wanted, MANAGER)
-        changes += [change] if change else []
-    return changes
+    return changes + nodes.differences(dict.fromkeys(wanted_nodes), wanted_nodes, {})
 
 
 def _change(action: str, item: Dict[str, Any], before: Optional[Document], after: Document) -> Dict[str, Any]:

@@ -16,7 +16,7 @@ import time
 from typing import Any, Dict, List, NamedTuple, Optional
 from urllib.parse import quote
 
-from . import drain, notes
+from . import drain, nodes, notes
 from .answers import Answer, Changes
 from .api import API, Document, operate
 
@@ -92,6 +92,8 @@ def remove(api: API, spec: Dict[str, Any]) -> Dict[str, Any]:
         changes.append(f"delete Node {name}")
         if not spec["check"]:
             api.request("DELETE", path)
+    if not spec["check"]:
+        nodes.forget(api, name)
     return {"changes": changes}
 
 

@@ -24,8 +24,8 @@ from .answers import Answer, Changes
 from .api import API, MERGE, Document, operate
 from .errors import HostError
 
-# On a node that was cordoned for its reboot, and by nobody before.
-NOTE = "kubeinstall/cordoned-to-reboot"
+# Names the nodes that were cordoned for their reboot, and by nobody before. A kubelet can't write to this ConfigMap.
+CORDONED = "kubeinstall-cordoned"
 ROLL = "kubeinstall-reboot"
 DNS = "kube-system/coredns"
 PAUSE = 0.5
@@ -74,7 +74,7 @@ def foresee(api: API, spec: Dict[str, Any]) -> Dict[str, Any]:
     there = [drain.title(pod) for pod in drain.pods(api, name)]
     going = [] if silent or alone else drain.foresee(api, name, returns=True)["pods"]
     staying = [pod for pod in there if pod not in going]
-    return {"pods": going, "staying": staying, "silent": silent, "alone": alone, "cordoned": _cordoned(node)}
+    return {"pods": going, "staying": staying, "silent": silent, "alone": alone, "cordoned": _cordoned(api, node)}
 
 
 def begin(api: API, spec: Dict[str, Any]) -> Dict[str, Any]:
@@ -95,8 +95,9 @@ def empty(api: API, spec: Dict[str, Any]) -> Dict[str, Any]:
     if not node["spec"].get("unschedulable"):
         changes.append(f"cordon {name}")
         if not spec["check"]:
-            patch = {"metadata": {"annotations": {NOTE: "true"}}, "spec": {"unschedulable": True}}
-            api.request("PATCH", _path(name), patch, MERGE)
+            # Recorded first: a node that is cordoned without a record stays cordoned.
+            notes.write(api, CORDONED, {name: True})
+            api.request("PATCH", _path(name), {"spec": {"unschedulable": True}}, MERGE)
     going = [] if drain.silent(node) else drain.pods(api, name, returns=True)
     changes += [f"drain {name}: {len(going)} pods are evicted"] if going else []
     if not spec["check"]:
@@ -110,12 +111,11 @@ def finish(api: API, spec: Dict[str, Any]) -> Dict[str, Any]:
     if spec["since"] is not None:
         if not spec["check"]:
             _wait_until_ready(api, spec)
-        node = _node(api, name)
-        if NOTE in node["metadata"].get("annotations", {}):
+        if name in notes.read(api, CORDONED):
             changes.append(f"uncordon {name}")
             if not spec["check"]:
-                patch = {"metadata": {"annotations": {NOTE: None}}, "spec": {"unschedulable": None}}
-                api.request("PATCH", _path(name), patch, MERGE)
+                api.request("PATCH", _path(name), {"spec": {"unschedulable": None}}, MERGE)
+                notes.remove(api, CORDONED, [name])
         if not spec["check"]:
             _wait_for_dns(api, spec)
     if not spec["check"]:
@@ -200,9 +200,9 @@ def _time(text: str) -> int:
     return calendar.timegm(time.strptime(text, "%Y-%m-%dT%H:%M:%SZ"))
 
 
-def _cordoned(node: Document) -> bool:
+def _cordoned(api: API, node: Document) -> bool:
     """Whether somebody else has cordoned it: it stays so."""
-    return bool(node["spec"].get("unschedulable")) and NOTE not in node["metadata"].get("annotations", {})
+    return bool(node["spec"].get("unschedulable")) and node["metadata"]["name"] not in notes.read(api, CORDONED)
 
 
 def _alone(api: API, name: str) -> bool:

@@ -135,8 +135,8 @@ def _wait(api: API, process: subprocess.Popen[bytes], log: Path) -> None:
     while True:
         try:
             api.request("GET", "/readyz")
-            # kube-system comes after readiness, by a controller of the API server's own.
-            if api.get("/api/v1/namespaces/default"):
+            # They come after readiness, by a controller of the API server's own.
+            if all(api.get(f"/api/v1/namespaces/{name}") for name in ("default", "kube-system")):
                 return
         except Exception:
             if process.poll() is not None or time.monotonic() > deadline:

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import copy
+import json
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.kubeinstall.cluster.plugins.module_utils.hostside import manifests, nodes
-from ansible_collections.kubeinstall.cluster.plugins.module_utils.hostside.api import API, MERGE, UnreachableError
+from ansible_collections.kubeinstall.cluster.plugins.module_utils.hostside import manifests, nodes, notes
+from ansible_collections.kubeinstall.cluster.plugins.module_utils.hostside.api import (
+    API,
+    APPLY,
+    MERGE,
+    UnreachableError,
+)
 from ansible_collections.kubeinstall.cluster.plugins.module_utils.hostside.errors import HostError
 
 Document = dict[str, Any]
+RECORD = f"ConfigMap kube-system/{nodes.RECORD}"
 NOTHING: Document = {"nodes": [], "deployments": []}
 
 
@@ -177,7 +184,7 @@ def test_no_cluster_yet(api_access: dict[str, Any], tmp_path: Path, with_certifi
     }
     result = manifests.main(spec | {"check": True})
     assert result["answered"] is False
-    assert said(result["changes"]) == ["create ConfigMap x/settings", "create Node n1"]
+    assert said(result["changes"]) == ["create ConfigMap x/settings", f"create {RECORD}", "create Node n1"]
     with pytest.raises(UnreachableError, match=r"did not answer within|is not on this host"):
         manifests.main(spec | {"check": False})
 
@@ -208,25 +215,33 @@ def state(api: API, name: str) -> tuple[dict[str, str], list[dict[str, str]]]:
     return found["metadata"]["labels"], [{k: v for k, v in taint.items() if k != "timeAdded"} for taint in taints]
 
 
+def recorded(api: API, name: str) -> Any:
+    return notes.read(api, nodes.RECORD).get(name)
+
+
 def test_labels_and_taints_come_and_go_and_foreign_ones_stay(api_access: dict[str, Any], api: API, node: str) -> None:
     before = state(api, node)
     wanted = settings(node, {"disk": "fast", "node-role.kubernetes.io/control-plane": ""}, OURS)
-    assert said(run(api_access, wanted_nodes=wanted, check=True)) == [f"change Node {node}"]
-    assert state(api, node) == before
-    assert said(run(api_access, wanted_nodes=wanted)) == [f"change Node {node}"]
+    predicted = run(api_access, wanted_nodes=wanted, check=True)
+    assert [one.partition(" ")[2] for one in said(predicted)] == [RECORD, f"Node {node}"]
+    assert (state(api, node), recorded(api, node)) == (before, None)
+    assert run(api_access, wanted_nodes=wanted) == predicted
     labels, taints = state(api, node)
     assert labels == before[0] | wanted[node]["labels"]
     assert OURS in taints
     assert FOREIGN in taints
+    assert recorded(api, node) == {"labels": sorted(wanted[node]["labels"]), "taints": ["dedicated:NoSchedule"]}
     assert run(api_access, wanted_nodes=wanted) == []
     assert run(api_access, wanted_nodes=wanted, check=True) == []
-    assert said(run(api_access, wanted_nodes=settings(node, {}))) == [f"change Node {node}"]
+    assert said(run(api_access, wanted_nodes=settings(node, {}))) == [f"change {RECORD}", f"change Node {node}"]
     assert state(api, node) == before
+    assert recorded(api, node) == {"labels": [], "taints": []}
 
 
 def test_changed_value_and_drift_by_hand(api_access: dict[str, Any], api: API, node: str) -> None:
     run(api_access, wanted_nodes=settings(node, {"disk": "fast"}, OURS))
     other = OURS | {"value": "web"}
+    # The record has the keys alone.
     (change,) = run(api_access, wanted_nodes=settings(node, {"disk": "slow"}, other))
     assert change["before"]["labels"] == {"disk": "fast"}
     assert change["after"]["labels"] == {"disk": "slow"}
@@ -250,7 +265,7 @@ def test_a_taint_kubelet_registered_with_becomes_ours(api_access: dict[str, Any]
 
 def test_unregistered_node(api_access: dict[str, Any], api: API) -> None:
     wanted = settings("nobody", {"a": "b"}, OURS)
-    (change,) = run(api_access, wanted_nodes=wanted, check=True)
+    _, change = run(api_access, wanted_nodes=wanted, check=True)
     assert (change["action"], change["before"], change["after"]["taints"]) == ("create", None, [OURS])
     spec = api_access | {"check": False, "patience": 0.5, "objects": [], "nodes": wanted, "wait_for": NOTHING}
     with pytest.raises(HostError, match="Node nobody was not registered within"):
@@ -258,11 +273,100 @@ def test_unregistered_node(api_access: dict[str, Any], api: API) -> None:
     assert api.get("/api/v1/nodes/nobody") is None
 
 
-def test_labels_never_make_a_node(api: API) -> None:
-    gone = {"metadata": {"name": "gone", "uid": str(uuid.uuid4())}}
-    with pytest.raises(Exception, match="uid"):
-        nodes._set_labels(api, "/api/v1/nodes/gone", gone, {"a": "b"}, "kubeinstall")
+def test_settings_never_make_a_node(api: API) -> None:
+    with pytest.raises(HostError, match="Node gone: the API refuses its labels or taints"):
+        nodes._set(api, "gone", settings("gone", {"a": "b"}, OURS)["gone"], nodes.NOTHING, "kubeinstall")
     assert api.get("/api/v1/nodes/gone") is None
+
+
+def forge(api: API, name: str) -> None:
+    """What the node's kubelet can write: an annotation, and who owns a label."""
+    owned: Document = {"f:metadata": {"f:labels": {"f:rack": {}}}}
+    entry = {"manager": "kubeinstall", "operation": "Apply", "apiVersion": "v1", "fieldsType": "FieldsV1"}
+    annotations = {nodes.FORMER: json.dumps([FOREIGN, OURS])}
+    metadata = {"annotations": annotations, "managedFields": [entry | {"fieldsV1": owned}]}
+    api.request("PATCH", f"/api/v1/nodes/{name}", {"metadata": metadata}, MERGE)
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["recorded", "not recorded"])
+def test_a_node_does_not_decide_what_is_removed_from_it(
+    api_access: dict[str, Any], api: API, node: str, known: bool
+) -> None:
+    if known:
+        run(api_access, wanted_nodes=settings(node, {}))
+    body = {"metadata": {"labels": {"rack": "7"}}, "spec": {"taints": [FOREIGN, OURS]}}
+    api.request("PATCH", f"/api/v1/nodes/{node}", body, MERGE)
+    before = state(api, node)
+    forge(api, node)
+    changes = run(api_access, wanted_nodes=settings(node, {"disk": "fast"}))
+    assert state(api, node) == (before[0] | {"disk": "fast"}, before[1])
+    assert changes[-1]["after"]["annotations"] == {}
+    assert run(api_access, wanted_nodes=settings(node, {"disk": "fast"})) == []
+
+
+def test_the_record_of_an_earlier_version_counts_as_far_as_the_inventory_agrees(
+    api_access: dict[str, Any], api: API, node: str
+) -> None:
+    """As an installation by an earlier version left it; in between, the inventory has lost one label and one taint."""
+    gone = {"key": "gone", "effect": "NoSchedule"}
+    note = {"annotations": {nodes.FORMER: json.dumps([OURS, gone])}}
+    metadata = {"name": node, "labels": {"disk": "fast", "rack": "7"}} | note
+    body = {"apiVersion": "v1", "kind": "Node", "metadata": metadata}
+    api.request("PATCH", f"/api/v1/nodes/{node}?fieldManager=kubeinstall&force=true", body, APPLY)
+    api.request("PATCH", f"/api/v1/nodes/{node}", {"spec": {"taints": [OURS, gone]}}, MERGE)
+    spec = {"check": False, "patience": 5, "objects": [], "wait_for": NOTHING}
+    result = manifests.main(api_access | spec | {"nodes": settings(node, {"disk": "fast"}, OURS)})
+    (warning,) = result["notices"]
+    assert warning.startswith(f"Node {node} keeps the label rack, the taint gone:NoSchedule: ")
+    labels, taints = state(api, node)
+    assert (labels["disk"], labels["rack"], taints) == ("fast", "7", [OURS, gone])
+    assert nodes.FORMER not in api.request("GET", f"/api/v1/nodes/{node}")["metadata"].get("annotations", {})
+    # It was said once. What the inventory listed all along is ours.
+    result = manifests.main(api_access | spec | {"nodes": settings(node, {})})
+    assert result["notices"] == []
+    labels, taints = state(api, node)
+    assert (labels.get("disk"), labels["rack"], taints) == (None, "7", [gone])
+
+
+@pytest.mark.parametrize("said", ["no JSON", "{}", "[1]", '[{"key": []}]', "null"])
+def test_an_annotation_that_makes_no_sense_is_removed(
+    api_access: dict[str, Any], api: API, node: str, said: str
+) -> None:
+    api.request("PATCH", f"/api/v1/nodes/{node}", {"metadata": {"annotations": {nodes.FORMER: said}}}, MERGE)
+    before = state(api, node)
+    assert len(run(api_access, wanted_nodes=settings(node, {}))) == 2
+    assert state(api, node) == before
+    assert run(api_access, wanted_nodes=settings(node, {})) == []
+
+
+@pytest.mark.parametrize("entry", ["[]", '{"labels": []}', '{"labels": [], "taints": [1]}'])
+def test_a_damaged_record_is_an_error(api_access: dict[str, Any], api: API, node: str, entry: str) -> None:
+    notes.write(api, nodes.RECORD, {node: json.loads(entry)})
+    try:
+        with pytest.raises(HostError, match=f"{nodes.RECORD}: the entry {node} is damaged"):
+            run(api_access, wanted_nodes=settings(node, {}))
+    finally:
+        nodes.forget(api, node)
+
+
+def test_a_run_that_was_cut_short_has_recorded_what_it_set(
+    api_access: dict[str, Any], api: API, node: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = state(api, node)
+    whole = nodes._set
+
+    def cut(*arguments: Any) -> None:
+        whole(*arguments)
+        raise HostError("the connection was lost")
+
+    monkeypatch.setattr(nodes, "_set", cut)
+    for wanted in (settings(node, {"disk": "fast"}, OURS), settings(node, {"rack": "7"})):
+        with pytest.raises(HostError, match="connection"):
+            run(api_access, wanted_nodes=wanted)
+    monkeypatch.undo()
+    assert recorded(api, node) == {"labels": ["disk", "rack"], "taints": ["dedicated:NoSchedule"]}
+    run(api_access, wanted_nodes=settings(node, {}))
+    assert state(api, node) == before
 
 
 def test_what_does_not_become_ready_is_named(api_access: dict[str, Any], api: API, namespace: str) -> None:

@@ -7,7 +7,7 @@ import time
 from typing import Any
 
 import pytest
-from ansible_collections.kubeinstall.cluster.plugins.module_utils.hostside import drain, membership, notes
+from ansible_collections.kubeinstall.cluster.plugins.module_utils.hostside import drain, membership, nodes, notes
 from ansible_collections.kubeinstall.cluster.plugins.module_utils.hostside.api import API, RefusedError
 from ansible_collections.kubeinstall.cluster.plugins.module_utils.hostside.errors import HostError
 
@@ -30,7 +30,9 @@ def test_a_node_is_emptied_remembered_and_gone(api: API, api_access: Document, n
     found = membership.main(spec(api_access, "foresee", node))
     assert sorted(found["pods"]) == ["default/alone", "default/web"]
     assert found["lost"] == ["default/alone"]
+    notes.write(api, nodes.RECORD, {node: {"labels": ["disk"], "taints": []}})
     told = membership.main(spec(api_access, "remove", node, check=True))["changes"]
+    assert node in notes.read(api, nodes.RECORD)
     assert len(drain.pods(api, node)) == 2
     assert f"node.{node}" not in notes.read(api, membership.MARKS)
     assert membership.main(spec(api_access, "remove", node))["changes"] == told
@@ -41,6 +43,7 @@ def test_a_node_is_emptied_remembered_and_gone(api: API, api_access: Document, n
     ]
     assert drain.pods(api, node) == []
     assert api.get(f"/api/v1/nodes/{node}") is None
+    assert node not in notes.read(api, nodes.RECORD)
     mark = notes.read(api, membership.MARKS)[f"node.{node}"]
     assert (mark["name"], mark["machine_id"], mark["address"]) == (node, "8f14", "192.0.2.21")
     assert membership.main(spec(api_access, "remove", node))["changes"] == []

@@ -75,6 +75,19 @@ def test_a_node_that_was_cordoned_before_stays_so(api: API, api_access: Document
     assert cordoned(api, node)
 
 
+def test_a_node_does_not_decide_whether_it_takes_pods_again(
+    api: API, api_access: Document, node: str, another: str
+) -> None:
+    """Its kubelet and its flannel write its annotations."""
+    cordon(api, node)
+    note = {"kubeinstall/cordoned-to-reboot": "true"}
+    api.request("PATCH", f"/api/v1/nodes/{node}", {"metadata": {"annotations": note}}, MERGE)
+    assert run(api_access, "foresee", node)["cordoned"] is True
+    assert run(api_access, "empty", node)["changes"] == []
+    assert run(api_access, "finish", node)["changes"] == []
+    assert cordoned(api, node)
+
+
 def test_where_no_other_node_takes_pods_they_stay(api: API, api_access: Document, node: str) -> None:
     pod(api, node, "web", owner="ReplicaSet")
     budget(api, "web", allowed=0)

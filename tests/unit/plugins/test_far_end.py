@@ -99,7 +99,7 @@ def good(run: Run) -> dict[str, dict[str, Any]]:
         "reboot": {"changes": []},
         "boot": {"booted": 1.0, "since": None},
         "flannel_network": {"shares": {}},
-        "manifests": {"changes": [], "answered": False},
+        "manifests": {"changes": [], "notices": [], "answered": False},
         "etcd_membership": {"changes": []},
         "etcd_users": {"changes": [], "turned_on": False},
     }
