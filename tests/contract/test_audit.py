@@ -75,7 +75,7 @@ CLAIMS: dict[str, list[Request]] = {
     ),
     "Other reads by kubelets, control plane components, kube-proxy, flannel and service accounts of kube-system": [
         *requests((KUBELET, ADD_ON, SCHEDULER), READS, "/pods", "apps/deployments", "/nodes", "/pods/log"),
-        *requests((("flannel", "system:authenticated"),), READS, "/nodes"),
+        *requests((("flannel:node-1", "kubeinstall:flannel"),), READS, "/nodes"),
     ],
     "Status updates of nodes and pods by kubelets": requests(
         (KUBELET,), ("update", "patch"), "/nodes/status", "/pods/status"
