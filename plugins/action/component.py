@@ -6,6 +6,7 @@ A host where nothing differs costs the first call only.
 
 from __future__ import annotations
 
+import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -94,7 +95,7 @@ class ActionModule(ActionBase):
         found = self._compare()
         self._refuse_another_cluster(found)
         self._refuse_pinned_images(found["images"])
-        self._begin_together(found)
+        begun = self._begin_together(found)
         if self._without_data(found):
             return {"changed": False, "changes": [], "joins": True}
         if self._left_in_place(found):
@@ -113,6 +114,8 @@ class ActionModule(ActionBase):
             result["diff"] = as_diff(changes, restart)
         if not self._task.check_mode:
             if result["changed"]:
+                if found["bootstraps"]:
+                    self._make_bootstrap_token(begun)
                 self._apply(found, sorted(renew))
             self._pin(found["architecture"])
         return result
@@ -152,11 +155,22 @@ class ActionModule(ActionBase):
         """The id of the cluster that a member of etcd has to belong to, once it is known."""
         return (self._formed or {}).get("cluster_id") if (self._args["spare"] or {}).get("etcd_member") else None
 
-    def _begin_together(self, found: Result) -> None:
-        if not self._formed and self._args["begins_with"]:
-            state = {"data": next(iter(found["bootstraps"]), ""), "worked": found["worked"]}
-            host, present = self._task_vars["inventory_hostname"], self._task_vars["ansible_play_hosts"]
-            begin_together(self._args["name"], host, self._args["begins_with"], present, state)
+    def _begin_together(self, found: Result) -> bool:
+        """Whether another member of the same bootstrap has data already."""
+        if self._formed or not self._args["begins_with"]:
+            return False
+        state = {"data": next(iter(found["bootstraps"]), ""), "worked": found["worked"]}
+        host, present = self._task_vars["inventory_hostname"], self._task_vars["ansible_play_hosts"]
+        return begin_together(self._args["name"], host, self._args["begins_with"], present, state)
+
+    def _make_bootstrap_token(self, begun: bool) -> None:
+        """One for all members, also of the next run if this one is killed.
+
+        Without a token, members that have data already were given the cluster's name in its place, by an older version.
+        """
+        if self._pki and (cluster := self._shared.bootstraps):
+            self._pki.begin_bootstrap(cluster if begun else f"{cluster}-{secrets.token_hex(8)}")
+            self._spec = build(self, self._task_vars, self._args, self._shared)
 
     def _without_data(self, found: Result) -> bool:
         """Whether the host has no data of a cluster that was formed, and is to be left as it is for now."""

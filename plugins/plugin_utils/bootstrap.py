@@ -20,16 +20,17 @@ PAUSE = 0.05
 
 def begin_together(
     component: str, host: str, members: Collection[str], present: Collection[str], state: dict[str, Any]
-) -> None:
+) -> bool:
     """Tell the others of this run how this member is, and refuse where it must not begin. Members with data may go on.
 
+    True if this member has no data and another one has: it takes part in a bootstrap that an earlier run has begun.
     `present` are the hosts that take part in this run; `state` is {data: path of what it has not got, empty when it has
     it; worked: whether it was ever seen ready}. For a cluster that bears no mark of having been formed.
     """
     place = Path(constants.DEFAULT_LOCAL_TMP)
     _tell(place / f"begins-{component}-{host}", state)
     if not state["data"]:
-        return
+        return False
     absent = [name for name in members if name not in present]
     if absent:
         raise AnsibleActionFail(
@@ -51,6 +52,7 @@ def begin_together(
             " many for that cluster, and enough to begin a second one. Nothing was changed. Bring the data back, or"
             " reset the hosts to begin anew"
         )
+    return len(empty) < len(members)
 
 
 def _are(names: Collection[str]) -> str:
