@@ -15,8 +15,8 @@ from ansible.template import Templar, trust_as_template
 ROLE = Path(__file__).resolve().parents[3] / "roles" / "etcd"
 
 
-def unit(**more: object) -> str:
-    """The role's unit as it is on a host."""
+def render(template: str, **more: object) -> str:
+    """A template of the role as it is on a host."""
     variables = {
         **yaml.safe_load((ROLE / "defaults/main.yml").read_text()),
         **yaml.safe_load((ROLE / "vars/main.yml").read_text()),
@@ -24,9 +24,11 @@ def unit(**more: object) -> str:
         "etcd_address": "192.0.2.1",
         **more,
     }
-    variables = {name: trust_as_template(value) if isinstance(value, str) else value for name, value in variables.items()}
+    variables = {
+        name: trust_as_template(value) if isinstance(value, str) else value for name, value in variables.items()
+    }
     templar = Templar(loader=DataLoader(), variables=variables)
-    text = trust_as_template((ROLE / "templates/etcd.service.j2").read_text())
+    text = trust_as_template((ROLE / "templates" / template).read_text())
     return str(templar.template(text, escape_backslashes=False))
 
 
@@ -41,7 +43,7 @@ def program(tmp_path: Path) -> Path:
 
 def start(program: Path, data: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run what ExecStart names as systemd would: lines joined, `$$` read as `$`."""
-    text = unit(etcd_extra_arguments={"data-dir": str(data)}).replace("\\\n", " ")
+    text = render("etcd.service.j2", etcd_extra_arguments={"data-dir": str(data)}).replace("\\\n", " ")
     (command,) = [line.removeprefix("ExecStart=") for line in text.splitlines() if line.startswith("ExecStart=")]
     words = [word.replace("$$", "$").replace("/usr/local/bin/etcd", str(program)) for word in shlex.split(command)]
     return subprocess.run(
@@ -68,7 +70,7 @@ def test_a_run_that_bootstraps_lets_it_start(program: Path, tmp_path: Path) -> N
 
 
 def test_the_permission_ends_with_the_boot_and_with_readiness() -> None:
-    lines = unit().splitlines()
+    lines = render("etcd.service.j2").splitlines()
     (file,) = [line.removeprefix("EnvironmentFile=-") for line in lines if line.startswith("EnvironmentFile=")]
     assert file.startswith("/run/")
     assert f"ExecStartPost=+/bin/rm -f {file}" in lines
