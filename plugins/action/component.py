@@ -62,7 +62,7 @@ class ActionModule(ActionBase):
     def _compare(self) -> Result:
         """The host's answer, without all that the task does not ask for: no host decides what is done beyond it."""
         replaces = self._args["replaces"]
-        answer: Compared = self._call("compare", etcd_cluster=self._etcd_cluster(), replaces=replaces)
+        answer: Compared = self._call("compare", etcd_clusters=self._etcd_clusters(), replaces=replaces)
         names = {item["name"] for item in self._args["certificates"]}
         if names != answer.certificates.keys() or bool(self._spec["unit"]) != bool(answer.unit):
             raise AnsibleActionFail(
@@ -151,9 +151,18 @@ class ActionModule(ActionBase):
                 " the digest: then an image of the same program is made here"
             )
 
-    def _etcd_cluster(self) -> str | None:
-        """The id of the cluster that a member of etcd has to belong to, once it is known."""
-        return (self._formed or {}).get("cluster_id") if (self._args["spare"] or {}).get("etcd_member") else None
+    def _etcd_clusters(self) -> list[str]:
+        """The ids that an etcd member's cluster may have, once known. Two only while a restore is interrupted."""
+        formed = self._formed or {}
+        if not (self._args["spare"] or {}).get("etcd_member"):
+            return []
+        restoring = formed.get("restoring", {})
+        if restoring and not self._task.check_mode:
+            raise AnsibleActionFail(
+                "an etcd restore was interrupted, and the members can hold different data. Nothing was changed. Run"
+                " kubeinstall apply, or playbooks/etcd.yml: either completes it first"
+            )
+        return [one["cluster_id"] for one in (formed, restoring) if "cluster_id" in one]
 
     def _begin_together(self, found: Result) -> bool:
         """Whether another member of the same bootstrap has data already."""

@@ -40,7 +40,7 @@ class SharedFiles:
         return self.pki.read(name)
 
     def bootstrap_token(self, cluster: str) -> str:
-        """etcd's initial cluster token. It differs with each bootstrap, and with it the id that etcd gives the cluster."""
+        """etcd's initial cluster token. It differs with each bootstrap, and so does the id of the cluster."""
         if self.pki is None or self.pki.formed is not None:
             return cluster
         token = self.pki.bootstrap_token
