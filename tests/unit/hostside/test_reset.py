@@ -17,7 +17,7 @@ def test_a_host_without_records_is_not_touched(tmp_path: Path) -> None:
     data.mkdir(parents=True)
     components = [{"name": "etcd", "remove": ["/var/lib/etcd"], "remove_links": []}]
     answer = reset.main({"root": str(tmp_path), "check": False, "components": components})
-    assert answer == {"removed": [], "kept": []}
+    assert answer == {"removed": [], "kept": [], "backups": {"count": 0, "newest": ""}}
     assert data.is_dir()
 
 
