@@ -14,7 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.kubeinstall.cluster.plugins.module_utils.hostside import etcd_proof, etcd_restore, units
+from ansible_collections.kubeinstall.cluster.plugins.module_utils.hostside import (
+    etcd_backup,
+    etcd_proof,
+    etcd_restore,
+    units,
+)
 from ansible_collections.kubeinstall.cluster.plugins.module_utils.hostside.errors import HostError
 from ansible_collections.kubeinstall.cluster.plugins.module_utils.hostside.host import Host
 
@@ -334,3 +339,57 @@ def test_an_interrupted_restore_is_completed_from_every_point(
         wanted = [*before, "default.etcd/restored"] if forward else [] if empty else ["default.etcd/default"]
         assert tree(stores) == wanted
         assert step(root, "inspect") == {"data": "restored" if forward else "before"}
+
+
+@pytest.fixture
+def incoming(root: Path) -> Path:
+    """The login user's folder on the host."""
+    (root / "incoming").mkdir()
+    return root / "incoming"
+
+
+def ask_for(root: Path, incoming: Path, operation: str, **more: str) -> dict[str, Any]:
+    spec = {"root": str(root), "operation": operation, "directory": str(incoming), **more}
+    answer: dict[str, Any] = etcd_backup.main(spec)
+    return answer
+
+
+def test_the_data_of_a_member_without_a_quorum_becomes_a_backup(
+    root: Path, taken: dict[str, Path], incoming: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    systemctl_says(monkeypatch, "inactive")
+    etcd_proof.restore(Host(str(root)), str(taken["cluster"]), str(root / "var/lib/etcd/default.etcd"))
+    found = ask_for(root, incoming, "data")
+    assert (found["revision"], found["keys"], found["cluster_id"]) == (3, 2, "")
+    copy = shutil.copy(found["path"], root / "survivor.db")
+    # With its hash, so that a restore refuses what was altered since.
+    assert stage(root, Path(copy))["keys"] == 2
+    Path(copy).write_bytes(Path(copy).read_bytes()[:-5000])
+    with pytest.raises(HostError, match="the snapshot does not restore"):
+        stage(root, Path(copy))
+
+
+def test_a_host_without_data_is_refused(root: Path, incoming: Path) -> None:
+    with pytest.raises(HostError, match="this host has no data of etcd"):
+        ask_for(root, incoming, "data")
+
+
+def test_the_newest_backup_of_exactly_this_member_is_fetched(
+    root: Path, taken: dict[str, Path], incoming: Path
+) -> None:
+    folder = root / "var/lib/etcd-backup"
+    folder.mkdir(parents=True)
+    for name in ("a-20250101T000000Z.db", "a-1-20270101T000000Z.db"):
+        (folder / name).write_bytes(b"another")
+    newest = folder / "a-20260101T000000Z.db"
+    shutil.copy(taken["cluster"], newest)
+    digest = hashlib.sha256(newest.read_bytes()).hexdigest()
+    newest.with_name(f"{newest.name}.json").write_text(json.dumps({"sha256": digest}))
+    found = ask_for(root, incoming, "stored", backups="/var/lib/etcd-backup", member="a")
+    assert (found["sha256"], found["time"], found["keys"]) == (digest, "20260101T000000Z", 2)
+    assert len(list(folder.iterdir())) == 4
+    newest.with_name(f"{newest.name}.json").write_text(json.dumps({"sha256": "0"}))
+    with pytest.raises(HostError, match="its digest differs"):
+        ask_for(root, incoming, "stored", backups="/var/lib/etcd-backup", member="a")
+    with pytest.raises(HostError, match="holds no backup of b"):
+        ask_for(root, incoming, "stored", backups="/var/lib/etcd-backup", member="b")
