@@ -77,24 +77,25 @@ def test_members_that_boot_without_their_data_stay_down(cluster: Cluster, count:
         labs.stop(name)
     for name in lost:
         labs.start(name)
-    for name in lost:
-        eventually(
-            lambda name=name: "failed" in cluster.host(name).run("systemctl is-active etcd").stdout,  # type: ignore[misc]
-            what=f"etcd of {name} is refused",
-        )
-        assert f"etcd data is missing: {DATA}/member does not exist" in cluster.sh(
-            name, "systemctl status etcd || true"
-        )
-        cluster.sh(name, f"! test -e {DATA}; ! etcdctl --endpoints=http://127.0.0.1:2381 get x")
-        # It does not start again and again.
-        assert cluster.sh(name, "systemctl show -P NRestarts etcd").strip() == "0"
-    said = " ".join(cluster.command("status", "-i", cluster.inventory, code=1).split())
-    for name in lost:
-        assert f"{name}: etcd.service failed: etcd data is missing" in said
-    if count == 1:
-        assert "treasure" in names(cluster)
-    for name in lost:
-        cluster.sh(name, f"mv {MOVED} {DATA}; systemctl start --no-block etcd")
+    try:
+        for name in lost:
+            eventually(
+                lambda name=name: "failed" in cluster.host(name).run("systemctl is-active etcd").stdout,  # type: ignore[misc]
+                what=f"etcd of {name} is refused",
+            )
+            said = cluster.host(name).run("systemctl status --no-pager --full etcd").stdout
+            assert f"etcd data is missing: {DATA}/member does not exist" in said
+            cluster.sh(name, f"! test -e {DATA}")
+            # It does not start again and again.
+            assert cluster.sh(name, "systemctl show -P NRestarts etcd").strip() == "0"
+        told = " ".join(cluster.command("status", "-i", cluster.inventory, code=1).split())
+        for name in lost:
+            assert f"{name}: etcd.service failed: etcd data is missing" in told
+        if count == 1:
+            assert "treasure" in names(cluster)
+    finally:
+        for name in lost:
+            cluster.sh(name, f"mv {MOVED} {DATA}; systemctl start --no-block etcd")
     eventually(lambda: "treasure" in names(cluster), what="the data is there again")
     whole(cluster)
 
