@@ -14,7 +14,7 @@ from ansible.errors import AnsibleActionFail
 from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
 from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.arguments import ARGUMENTS
-from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.bootstrap import begin_together
+from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.bootstrap import REMEDY, begin_together
 from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.border import plain
 from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.delivery import deliver
 from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.differences import as_diff, sentence
@@ -190,7 +190,7 @@ class ActionModule(ActionBase):
             raise AnsibleActionFail(
                 f"{found['bootstraps'][0]} is not on this host, though the cluster was formed ({formed.get('at')}):"
                 f" {self._args['name']} without its data would begin a second, empty cluster. Nothing was changed."
-                " Bring the data back, or reset the hosts to begin anew."
+                f" {REMEDY}"
             )
         return bool(self._args["without_data"] == "leave")
 

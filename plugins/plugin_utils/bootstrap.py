@@ -16,6 +16,7 @@ from ansible.errors import AnsibleActionFail
 
 SECONDS = 30
 PAUSE = 0.05
+REMEDY = 'Mount or restore the data. If it is lost, see "Recover from loss of quorum" in docs/operations.md'
 
 
 def begin_together(
@@ -41,7 +42,7 @@ def begin_together(
     if state["worked"]:
         raise AnsibleActionFail(
             f"{state['data']} is gone from this host, where {component} has worked: it would begin a second, empty"
-            " cluster. Nothing was changed. Bring the data back, or reset the hosts to begin anew"
+            f" cluster. Nothing was changed. {REMEDY}"
         )
     known = _heard(place, component, members)
     empty = [name for name in members if known[name]["data"]]
@@ -49,8 +50,8 @@ def begin_together(
     if worked and len(empty) > (len(members) - 1) // 2:
         raise AnsibleActionFail(
             f"{component} has worked on {', '.join(worked)}, and {', '.join(empty)} {_are(empty)} without data: too"
-            " many for that cluster, and enough to begin a second one. Nothing was changed. Bring the data back, or"
-            " reset the hosts to begin anew"
+            " many for that cluster, and enough to begin a second one. Nothing was changed."
+            f" {REMEDY}"
         )
     return len(empty) < len(members)
 
