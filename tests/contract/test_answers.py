@@ -263,8 +263,8 @@ TASKS: dict[str, list[dict[str, Any]]] = {
     "component": [{"name": "some", "unit": None}],
     "etcd_backup": [
         {"part": "probe"},
-        *({"part": part, "cluster": "c", "directory": "{folder}", "member": "m", "backups": "/b", "pki_directory": "{pki}"}
-          for part in ("save", "data", "stored")),
+        *({"part": part, "cluster": "c", "directory": "{folder}", "member": "m", "backups": "/b",
+           "pki_directory": "{pki}"} for part in ("save", "data", "stored")),
     ],
     "etcd_member": [
         {"state": "asked"},
