@@ -16,8 +16,8 @@ import typer
 
 from kubeinstall import __version__, paths
 from kubeinstall.cli_init import init
-from kubeinstall.cli_runs import play, provision, refuse_unknown
-from kubeinstall.cli_support import DEFAULT_INVENTORY, Check, Diff, InventoryPath, Limit, confirm_by_name, load_cluster
+from kubeinstall.cli_runs import provision, refuse_unknown
+from kubeinstall.cli_support import DEFAULT_INVENTORY, Check, Diff, InventoryPath, Limit, load_cluster
 from kubeinstall.errors import KubeinstallError
 
 if TYPE_CHECKING:
@@ -183,22 +183,7 @@ def kubectl(context: typer.Context, inventory: InventoryPath = DEFAULT_INVENTORY
 _mount("reboot", "cli_reboot", "Reboot hosts one after another, while the cluster goes on.")
 
 
-@app.command(epilog=_EXAMPLE + "kubeinstall reset -i inventory/lab --yes")
-def reset(
-    inventory: InventoryPath = DEFAULT_INVENTORY,
-    yes: Annotated[bool, typer.Option("--yes", help="Don't ask.")] = False,
-) -> None:
-    """Remove the cluster from its hosts, and only what is ours."""
-    cluster = load_cluster(inventory)
-    names = ", ".join(host.name for host in cluster.hosts)
-    typer.echo(f"This removes the cluster {cluster.name} from {_count(len(cluster.hosts), 'host')}: {names}")
-    typer.echo("All that it holds is lost: every object in etcd, every pod, every volume on the hosts.")
-    if not yes:
-        confirm_by_name(cluster, "a reset")
-    play(cluster, inventory, ["reset"], extra_vars={"reset_confirm": True})
-    (cluster.state_directory / "kubeconfig").unlink(missing_ok=True)
-
-
+_mount("reset", "cli_reset", "Remove the cluster from its hosts, and only what is ours.")
 _mount("node", "cli_node", "Nodes come and go.")
 _mount("control-plane", "cli_control_plane", "Control planes come and go, with their members of etcd.")
 _mount("etcd", "cli_etcd", "The store of the cluster's state: its members, its backups.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from kubeinstall.cli_membership import Hosts, Yes, sub_app
 from kubeinstall.cli_membership import add as add_
 from kubeinstall.cli_membership import remove as remove_
-from kubeinstall.cli_support import DEFAULT_INVENTORY, Check, Diff, InventoryPath
+from kubeinstall.cli_support import DEFAULT_INVENTORY, Check, Diff, InventoryPath, WithBackups
 
 __all__ = ["app"]
 
@@ -22,10 +22,16 @@ def add(hosts: Hosts, inventory: InventoryPath = DEFAULT_INVENTORY, check: Check
 
 
 @app.command(epilog="Example: kubeinstall control-plane remove control-3")
-def remove(hosts: Hosts, inventory: InventoryPath = DEFAULT_INVENTORY, check: Check = False, yes: Yes = False) -> None:
+def remove(
+    hosts: Hosts,
+    inventory: InventoryPath = DEFAULT_INVENTORY,
+    check: Check = False,
+    with_backups: WithBackups = False,
+    yes: Yes = False,
+) -> None:
     """Take control planes out, their members of etcd first, and the cluster off them.
 
     Refused for the last one, and for a member without which etcd would have no quorum. A host that is off is taken out
     all the same.
     """
-    remove_(inventory, "control_plane", hosts, check=check, yes=yes)
+    remove_(inventory, "control_plane", hosts, check=check, yes=yes, with_backups=with_backups)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from kubeinstall import backups
-from kubeinstall.cli_runs import play
+from kubeinstall.cli_runs import play, refuse_unknown
 from kubeinstall.cli_support import DEFAULT_INVENTORY, Check, InventoryPath, confirm_by_name, load_cluster
+from kubeinstall.errors import InputError
 from kubeinstall.pki import PKI
 
 __all__ = ["backup", "restore"]
@@ -22,20 +23,39 @@ To = Annotated[
         "--to", metavar="FILE", help="A file, or a folder; .kubeinstall/backups beside the inventory if not given."
     ),
 ]
+From = Annotated[
+    str, typer.Option("--from", metavar="HOST", help="The data of this member alone, also without a quorum.")
+]
+Stored = Annotated[bool, typer.Option("--stored", help="With --from: the newest backup on that member's disk.")]
 File = Annotated[Path, typer.Argument(metavar="FILE", help="A backup that `etcd backup` or a member's timer took.")]
 
 
-def backup(inventory: InventoryPath = DEFAULT_INVENTORY, to: To = None, check: Check = False) -> None:
+def backup(
+    inventory: InventoryPath = DEFAULT_INVENTORY,
+    to: To = None,
+    source: From = "",
+    stored: Stored = False,
+    check: Check = False,
+) -> None:
     """Take a snapshot from a member that answers, prove it by a trial restore, and bring it here.
 
-    Its digest and what is known of it go into FILE.json. Only you may read either.
+    Its digest and what is known of it go into FILE.json. Only you may read either. With --from it is made of that
+    member's data alone, also without a quorum: a member that does not answer is stopped while its data is copied.
     """
     cluster = load_cluster(inventory)
+    members = [host.name for host in cluster.etcd]
+    if source:
+        refuse_unknown("etcd member", [source], members)
+    elif stored:
+        raise InputError("--stored needs the member whose backup is fetched", remedy=f"--from {members[0]}")
     place = backups.destination(str(to.absolute()) if to else "", cluster.state_directory, cluster.name)
-    play(cluster, inventory, ["etcd_backup"], check=check, extra_vars={"backup_file": str(place)})
+    variables: dict[str, Any] = {"backup_file": str(place)}
+    variables |= {"backup_from": source, "backup_stored": stored} if source else {}
+    play(cluster, inventory, ["etcd_backup"], check=check, extra_vars=variables)
     if not check:
         size = place.stat().st_size / 1e6
-        typer.echo(f"{place} ({size:.1f} MB) holds what the cluster {cluster.name} held just now")
+        taken = backups.read(place).facts
+        typer.echo(f"{place} ({size:.1f} MB) holds the data of the cluster {cluster.name} at {taken['time']}")
 
 
 def restore(

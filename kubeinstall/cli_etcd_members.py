@@ -6,7 +6,7 @@ from kubeinstall.cli_membership import Hosts, Yes
 from kubeinstall.cli_membership import add as add_
 from kubeinstall.cli_membership import remove as remove_
 from kubeinstall.cli_membership import replace as replace_
-from kubeinstall.cli_support import DEFAULT_INVENTORY, Check, Diff, InventoryPath
+from kubeinstall.cli_support import DEFAULT_INVENTORY, Check, Diff, InventoryPath, WithBackups
 
 __all__ = ["add", "remove", "replace"]
 
@@ -19,9 +19,18 @@ def add(hosts: Hosts, inventory: InventoryPath = DEFAULT_INVENTORY, check: Check
     add_(inventory, "etcd", hosts, check=check, diff=diff)
 
 
-def remove(hosts: Hosts, inventory: InventoryPath = DEFAULT_INVENTORY, check: Check = False, yes: Yes = False) -> None:
-    """Take members out, and their data off their hosts. Refused where the others would be no quorum."""
-    remove_(inventory, "etcd", hosts, check=check, yes=yes)
+def remove(
+    hosts: Hosts,
+    inventory: InventoryPath = DEFAULT_INVENTORY,
+    check: Check = False,
+    with_backups: WithBackups = False,
+    yes: Yes = False,
+) -> None:
+    """Take members out, and their data off their hosts. Refused where the others would be no quorum.
+
+    Backups of etcd on their disks stay, unless --with-backups is given.
+    """
+    remove_(inventory, "etcd", hosts, check=check, yes=yes, with_backups=with_backups)
 
 
 def replace(

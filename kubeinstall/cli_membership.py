@@ -49,11 +49,13 @@ def add(inventory: Path, kind: str, names: Sequence[str], *, check: bool, diff: 
     play(cluster, inventory, ["site" if first_balancers else "added"], check=check, diff=diff, extra_vars=added)
 
 
-def remove(inventory: Path, kind: str, names: Sequence[str], *, check: bool, yes: bool) -> None:
+def remove(
+    inventory: Path, kind: str, names: Sequence[str], *, check: bool, yes: bool, with_backups: bool = False
+) -> None:
     """Takes hosts out, after a look at what it costs and a question."""
     cluster = load_cluster(inventory)
     check_change(cluster, "remove", kind, names)
-    hosts = {"membership_hosts": list(names)}
+    hosts = {"membership_hosts": list(names), "reset_with_backups": with_backups}
     looked = play(cluster, inventory, [f"{kind}_remove"], check=True, extra_vars=hosts)
     for line in foreseen(looked, names):
         typer.echo(line)

@@ -21,6 +21,7 @@ __all__ = [
     "Diff",
     "InventoryPath",
     "Limit",
+    "WithBackups",
     "confirm_by_name",
     "load_cluster",
     "need_terminal",
@@ -39,6 +40,9 @@ InventoryPath = Annotated[
     ),
 ]
 Check = Annotated[bool, typer.Option("--check", help="Say what would change, and touch nothing.")]
+WithBackups = Annotated[
+    bool, typer.Option("--with-backups", help="Also remove the etcd backups in /var/lib/etcd-backup.")
+]
 Diff = Annotated[bool, typer.Option("--diff", help="Show the differences in files; keys and tokens are masked.")]
 Limit = Annotated[
     str, typer.Option("--limit", metavar="HOSTS", help="Only these hosts or groups, with commas between them.")

@@ -4,6 +4,7 @@ One directory per cluster, 0700, every file 0600:
 
     kubernetes/ca.{crt,key}  etcd/ca.{crt,key}  front-proxy/ca.{crt,key}
     service-account.{key,pub}  encryption.key (base64 of 32 bytes)  formed.json  etcd-users.json (there may be some)
+    bootstrap.json (etcd's initial cluster token, until the cluster is bootstrapped)
 
 formed.json pins the CAs and the shared keys by digest; opening the directory closes it to other users.
 
@@ -40,6 +41,7 @@ __all__ = ["AUTHORITIES", "ETCD_USERS", "PKI", "CertificateRequest"]
 SHARED = ("service-account.key", "service-account.pub", "encryption.key")
 # The private service account key is not among them: it has to belong to the public one.
 PINNED = ("service-account.pub", "encryption.key")
+BOOTSTRAP = "bootstrap.json"
 # A mark for later runs that etcd may have users of ours.
 ETCD_USERS = "etcd-users"
 LOCK_SECONDS = 60
@@ -138,6 +140,7 @@ class PKI:
         digests = {name: self._digest(f"{name}/ca.crt") for name in AUTHORITIES}
         with self._locked():
             self._write("formed.json", json.dumps({**info, "authorities": digests}, indent=2, sort_keys=True) + "\n")
+            (self.directory / BOOTSTRAP).unlink(missing_ok=True)
 
     @property
     def pinned(self) -> bool:
@@ -156,7 +159,28 @@ class PKI:
     def clear_formed(self) -> None:
         """Forgets the cluster, once all its hosts were reset. The authorities stay."""
         with self._locked():
-            (self.directory / "formed.json").unlink(missing_ok=True)
+            for name in ("formed.json", BOOTSTRAP):
+                (self.directory / name).unlink(missing_ok=True)
+
+    @property
+    def bootstrap_token(self) -> str | None:
+        """The token of a bootstrap that has not ended, None if there is none. Raises PKIError if it cannot be read."""
+        if not self.has(BOOTSTRAP):
+            return None
+        try:
+            return str(json.loads(self._text(BOOTSTRAP))["token"])
+        except (ValueError, TypeError, KeyError):
+            raise PKIError(
+                "it holds no token of etcd's bootstrap",
+                where=str(self.directory / BOOTSTRAP),
+                remedy="reset the hosts, and start the installation again",
+            ) from None
+
+    def begin_bootstrap(self, token: str) -> None:
+        """Keeps etcd's initial cluster token until mark_formed(); the first of several callers decides."""
+        with self._locked():
+            if not self.has(BOOTSTRAP):
+                self._write(BOOTSTRAP, json.dumps({"token": token}) + "\n")
 
     def note(self, name: str) -> None:
         """Leaves a mark for later runs, which `has(f"{name}.json")` finds."""

@@ -106,6 +106,10 @@ def _host_problems(
             yield f"{host}: {one['unit']} is {one['state'] or 'not there'} (see journalctl -u {one['unit']} there)"
         elif not one["enabled"]:
             yield f"{host}: {one['unit']} is not enabled: it will not come back after a reboot"
+    # Others, the backups' timer for one, count where they say what is wrong with them.
+    for name, one in components.items():
+        if name not in wanted and one["problem"]:
+            yield f"{host}: {one['problem']}"
 
 
 def _node_problems(hosts: Sequence[Host], nodes: Mapping[str, Mapping[str, str]]) -> Iterator[str]:

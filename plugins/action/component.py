@@ -6,6 +6,7 @@ A host where nothing differs costs the first call only.
 
 from __future__ import annotations
 
+import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ from ansible.errors import AnsibleActionFail
 from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
 from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.arguments import ARGUMENTS
-from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.bootstrap import begin_together
+from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.bootstrap import REMEDY, begin_together
 from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.border import plain
 from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.delivery import deliver
 from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.differences import as_diff, sentence
@@ -61,7 +62,7 @@ class ActionModule(ActionBase):
     def _compare(self) -> Result:
         """The host's answer, without all that the task does not ask for: no host decides what is done beyond it."""
         replaces = self._args["replaces"]
-        answer: Compared = self._call("compare", etcd_cluster=self._etcd_cluster(), replaces=replaces)
+        answer: Compared = self._call("compare", etcd_clusters=self._etcd_clusters(), replaces=replaces)
         names = {item["name"] for item in self._args["certificates"]}
         if names != answer.certificates.keys() or bool(self._spec["unit"]) != bool(answer.unit):
             raise AnsibleActionFail(
@@ -94,7 +95,7 @@ class ActionModule(ActionBase):
         found = self._compare()
         self._refuse_another_cluster(found)
         self._refuse_pinned_images(found["images"])
-        self._begin_together(found)
+        begun = self._begin_together(found)
         if self._without_data(found):
             return {"changed": False, "changes": [], "joins": True}
         if self._left_in_place(found):
@@ -113,6 +114,8 @@ class ActionModule(ActionBase):
             result["diff"] = as_diff(changes, restart)
         if not self._task.check_mode:
             if result["changed"]:
+                if found["bootstraps"]:
+                    self._make_bootstrap_token(begun)
                 self._apply(found, sorted(renew))
             self._pin(found["architecture"])
         return result
@@ -148,15 +151,35 @@ class ActionModule(ActionBase):
                 " the digest: then an image of the same program is made here"
             )
 
-    def _etcd_cluster(self) -> str | None:
-        """The id of the cluster that a member of etcd has to belong to, once it is known."""
-        return (self._formed or {}).get("cluster_id") if (self._args["spare"] or {}).get("etcd_member") else None
+    def _etcd_clusters(self) -> list[str]:
+        """The ids that an etcd member's cluster may have, once known. Two only while a restore is interrupted."""
+        formed = self._formed or {}
+        if not (self._args["spare"] or {}).get("etcd_member"):
+            return []
+        restoring = formed.get("restoring", {})
+        if restoring and not self._task.check_mode:
+            raise AnsibleActionFail(
+                "an etcd restore was interrupted, and the members can hold different data. Nothing was changed. Run"
+                " kubeinstall apply, or playbooks/etcd.yml: either completes it first"
+            )
+        return [one["cluster_id"] for one in (formed, restoring) if "cluster_id" in one]
 
-    def _begin_together(self, found: Result) -> None:
-        if not self._formed and self._args["begins_with"]:
-            state = {"data": next(iter(found["bootstraps"]), ""), "worked": found["worked"]}
-            host, present = self._task_vars["inventory_hostname"], self._task_vars["ansible_play_hosts"]
-            begin_together(self._args["name"], host, self._args["begins_with"], present, state)
+    def _begin_together(self, found: Result) -> bool:
+        """Whether another member of the same bootstrap has data already."""
+        if self._formed or not self._args["begins_with"]:
+            return False
+        state = {"data": next(iter(found["bootstraps"]), ""), "worked": found["worked"]}
+        host, present = self._task_vars["inventory_hostname"], self._task_vars["ansible_play_hosts"]
+        return begin_together(self._args["name"], host, self._args["begins_with"], present, state)
+
+    def _make_bootstrap_token(self, begun: bool) -> None:
+        """One for all members, also of the next run if this one is killed.
+
+        Without a token, members that have data already were given the cluster's name in its place, by an older version.
+        """
+        if self._pki and (cluster := self._shared.bootstraps):
+            self._pki.begin_bootstrap(cluster if begun else f"{cluster}-{secrets.token_hex(8)}")
+            self._spec = build(self, self._task_vars, self._args, self._shared)
 
     def _without_data(self, found: Result) -> bool:
         """Whether the host has no data of a cluster that was formed, and is to be left as it is for now."""
@@ -167,7 +190,7 @@ class ActionModule(ActionBase):
             raise AnsibleActionFail(
                 f"{found['bootstraps'][0]} is not on this host, though the cluster was formed ({formed.get('at')}):"
                 f" {self._args['name']} without its data would begin a second, empty cluster. Nothing was changed."
-                " Bring the data back, or reset the hosts to begin anew."
+                f" {REMEDY}"
             )
         return bool(self._args["without_data"] == "leave")
 

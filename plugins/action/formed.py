@@ -16,6 +16,9 @@ from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.hostcall impor
 
 from kubeinstall.errors import KubeinstallError
 from kubeinstall.pki import PKI
+from kubeinstall.restores import cluster_id
+
+STATES = ("present", "absent", "restoring", "reverting", "restored", "reverted", "pinned")
 
 CLUSTER_ID = re.compile("[0-9a-f]{1,16}")
 
@@ -26,36 +29,74 @@ class ActionModule(ActionBase):
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         result: dict[str, Any] = super().run(tmp, task_vars)
-        _, arguments = self.validate_argument_spec(
+        _, self._args = self.validate_argument_spec(
             argument_spec={
                 "pki_directory": {"type": "path", "required": True},
                 "members": {"type": "list", "elements": "str"},
-                "state": {"type": "str", "choices": ["present", "absent", "restored", "pinned"], "default": "present"},
+                "restoring": {"type": "dict"},
+                "state": {"type": "str", "choices": list(STATES), "default": "present"},
             },
-            required_if=[("state", "present", ("members",))],
+            required_if=[("state", "present", ("members",)), ("state", "restoring", ("restoring",))],
         )
-        state = arguments["state"]
         try:
-            pki = PKI(Path(arguments["pki_directory"]))
-            formed = pki.formed
-            now = datetime.now(UTC).isoformat(timespec="seconds")
-            if state == "absent":
-                changed = formed is not None
-                if changed and not self._task.check_mode:
+            pki = PKI(Path(self._args["pki_directory"]))
+            if self._args["state"] == "pinned":
+                return result | {"changed": self._pin(pki)}
+            before = pki.formed
+            after = self._wanted(before, task_vars or {})
+            if after != before and not self._task.check_mode:
+                if after is None:
                     pki.clear_formed()
-            elif state == "pinned":
-                changed = not pki.pinned
-                if changed and not self._task.check_mode:
-                    pki.pin_keys()
-            else:
-                changed = state == "restored" or "cluster_id" not in (formed or {})
-                if changed and not self._task.check_mode:
-                    mark = formed or {"at": now, "members": sorted(arguments["members"] or [])}
-                    mark |= {"restored": now} if state == "restored" else {}
-                    pki.mark_formed({**mark, "cluster_id": self._cluster_id(task_vars or {})})
+                else:
+                    pki.mark_formed(after)
         except KubeinstallError as error:
             raise AnsibleActionFail(str(error)) from error
-        return result | {"changed": changed}
+        # In check mode a restore has left no record to end.
+        ends = self._args["state"] == "restored" and self._task.check_mode
+        return result | {"changed": after != before or ends}
+
+    def _pin(self, pki: PKI) -> bool:
+        changed = not pki.pinned
+        if changed and not self._task.check_mode:
+            pki.pin_keys()
+        return changed
+
+    def _wanted(self, before: dict[str, Any] | None, task_vars: dict[str, Any]) -> dict[str, Any] | None:
+        """The record as it is to be; None where there is none."""
+        state, now = self._args["state"], datetime.now(UTC).isoformat(timespec="seconds")
+        record = dict(before or {})
+        if state == "absent":
+            return None
+        if state == "present":
+            if "cluster_id" in record:
+                return before
+            record = record or {"at": now, "members": sorted(self._args["members"])}
+            return record | {"cluster_id": self._id_or_later(task_vars)}
+        if state == "restoring":
+            return record | self._restoring(now, record)
+        restoring = record.get("restoring")
+        if restoring and state == "reverting":
+            record["restoring"] = restoring | {"back": True}
+        elif restoring:
+            del record["restoring"]
+            if state == "restored":
+                record |= {"cluster_id": restoring["cluster_id"], "restored": now}
+        return record or None
+
+    def _restoring(self, now: str, record: dict[str, Any]) -> dict[str, Any]:
+        """Before the first member's data is replaced: the id and the revision of the restored cluster."""
+        given = self._args["restoring"]
+        backup, members, target = given["backup"], given["members"], int(given["target"])
+        restoring = {
+            "backup": {"token": backup["token"], "kept": backup["kept"]},
+            "cluster_id": cluster_id(backup["token"], members.values()),
+            "members": sorted(members),
+            "at": now,
+        }
+        return {"at": record.get("at", now), "revision": target, "restoring": restoring}
+
+    def _id_or_later(self, task_vars: dict[str, Any]) -> str:
+        return "" if self._task.check_mode else self._cluster_id(task_vars)
 
     def _cluster_id(self, task_vars: dict[str, Any]) -> str:
         """etcd's own id of the cluster, as this host's member tells it."""

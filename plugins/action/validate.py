@@ -78,6 +78,8 @@ class ActionModule(ActionBase):
             "welcomed": dict(cluster.welcomed),
             # Whether an earlier run made users of etcd, which this one may have to take away.
             "etcd_users": PKI(cluster.pki_directory).has(f"{ETCD_USERS}.json"),
+            # Whether a restore was interrupted, which this run has to complete.
+            "etcd_restoring": "restoring" in (PKI(cluster.pki_directory).formed or {}),
             "warnings": [str(warning) for warning in cluster.warnings],
         }
 

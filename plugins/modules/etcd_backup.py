@@ -11,11 +11,17 @@ description:
 version_added: 0.1.0
 author: The kubeinstall developers
 options:
-  part: {description: "V(probe) asks the host's member whether it can be asked for a snapshot, V(save) takes one there.", type: str,
-         choices: [probe, save], required: true}
+  part:
+    description:
+      - V(probe) asks the host's member whether it can be asked for a snapshot, V(save) takes one there.
+      - V(data) makes one from this member's data alone, without a quorum. V(stored) takes the newest in O(backups).
+    type: str
+    choices: [probe, save, data, stored]
+    required: true
   cluster: {description: The cluster's name. Needed to save., type: str}
   directory: {description: "The cluster's folder on the controller, in which backups/ is made. Needed to save.", type: path}
   dest: {description: "A file or folder on the controller, instead of backups/ in O(directory).", type: path}
+  backups: {description: Folder on the host with the backups of its timer. Needed by V(stored)., type: path}
   member: {description: Name of the member that is asked. Needed to save., type: str}
   pki_directory: {description: "The cluster's PKI directory on the controller, for the digest of the encryption key. Needed to save.", type: path}
 attributes:

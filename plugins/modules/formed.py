@@ -13,13 +13,18 @@ author: The kubeinstall developers
 options:
   pki_directory: {description: The cluster's PKI directory on the controller., type: path, required: true}
   members: {description: Names of the etcd members the cluster was formed of. Needed to mark it., type: list, elements: str}
+  restoring:
+    description: "Of a restore: C(backup) as M(kubeinstall.cluster.etcd_restore) has it, C(members), C(target)."
+    type: dict
   state:
     description:
-      - C(absent) forgets the cluster, once all its members are gone; C(restored) notes the id it has after a restore.
+      - C(absent) forgets the cluster, once all its members are gone.
+      - C(restoring) records a restore before it begins, C(reverting) that it is being undone. C(restored) ends it with the new
+        cluster id, C(reverted) with the one before.
       - C(pinned) adds the digests of the service account's public key and of the encryption key. Other keys are refused from
         then on. Use it after the control planes were compared with them.
     type: str
-    choices: [present, absent, restored, pinned]
+    choices: [present, absent, restoring, reverting, restored, reverted, pinned]
     default: present
 attributes:
   check_mode: {description: Leaves no mark., support: full}

@@ -20,6 +20,11 @@ options:
       name: {description: The component's name in its record., type: str, required: true}
       remove: {description: "Folders and files with what it made while it ran, its data.", type: list, elements: str, default: []}
       remove_links: {description: Network links that it made., type: list, elements: str, default: []}
+      keep:
+        description: Folders that stay. They go to root if the user that they belong to is removed.
+        type: list
+        elements: str
+        default: []
   alone:
     description:
       - Only these go; the others of ours stay, and so does the network.
@@ -30,6 +35,7 @@ options:
     description: With O(alone), the records stay until this is called without it, for others are to come in their place.
     type: bool
     default: false
+  backups: {description: Folder with backups of etcd. Those that stay are counted., type: path}
 attributes:
   check_mode: {description: Tells what it would remove., support: full}
   diff_mode: {description: Lists what is removed., support: full}
@@ -45,5 +51,9 @@ EXAMPLES = r"""
 
 RETURN = r"""
 removed: {description: What was removed., type: list, elements: str, returned: always}
+backups:
+  description: "The backups of etcd that stay: C(directory), C(count), C(newest)."
+  type: dict
+  returned: always
 kept: {description: "What was not, because it is not ours alone, and why.", type: list, elements: str, returned: always}
 """

@@ -16,20 +16,22 @@ from ansible.errors import AnsibleActionFail
 
 SECONDS = 30
 PAUSE = 0.05
+REMEDY = 'Mount or restore the data. If it is lost, see "Recover from loss of quorum" in docs/operations.md'
 
 
 def begin_together(
     component: str, host: str, members: Collection[str], present: Collection[str], state: dict[str, Any]
-) -> None:
+) -> bool:
     """Tell the others of this run how this member is, and refuse where it must not begin. Members with data may go on.
 
+    True if this member has no data and another one has: it takes part in a bootstrap that an earlier run has begun.
     `present` are the hosts that take part in this run; `state` is {data: path of what it has not got, empty when it has
     it; worked: whether it was ever seen ready}. For a cluster that bears no mark of having been formed.
     """
     place = Path(constants.DEFAULT_LOCAL_TMP)
     _tell(place / f"begins-{component}-{host}", state)
     if not state["data"]:
-        return
+        return False
     absent = [name for name in members if name not in present]
     if absent:
         raise AnsibleActionFail(
@@ -40,7 +42,7 @@ def begin_together(
     if state["worked"]:
         raise AnsibleActionFail(
             f"{state['data']} is gone from this host, where {component} has worked: it would begin a second, empty"
-            " cluster. Nothing was changed. Bring the data back, or reset the hosts to begin anew"
+            f" cluster. Nothing was changed. {REMEDY}"
         )
     known = _heard(place, component, members)
     empty = [name for name in members if known[name]["data"]]
@@ -48,9 +50,10 @@ def begin_together(
     if worked and len(empty) > (len(members) - 1) // 2:
         raise AnsibleActionFail(
             f"{component} has worked on {', '.join(worked)}, and {', '.join(empty)} {_are(empty)} without data: too"
-            " many for that cluster, and enough to begin a second one. Nothing was changed. Bring the data back, or"
-            " reset the hosts to begin anew"
+            " many for that cluster, and enough to begin a second one. Nothing was changed."
+            f" {REMEDY}"
         )
+    return len(empty) < len(members)
 
 
 def _are(names: Collection[str]) -> str:

@@ -26,6 +26,8 @@ class SharedFiles:
     def __init__(self, pki: PKI | None) -> None:
         self.pki = pki
         self.missing: set[str] = set()
+        # The cluster name of a bootstrap whose token does not exist yet.
+        self.bootstraps: str | None = None
 
     def read(self, name: str) -> str:
         if self.pki is None:
@@ -36,6 +38,16 @@ class SharedFiles:
             self.missing.add(name)
             return PLACEHOLDER
         return self.pki.read(name)
+
+    def bootstrap_token(self, cluster: str) -> str:
+        """etcd's initial cluster token. It differs with each bootstrap, and so does the id of the cluster."""
+        if self.pki is None or self.pki.formed is not None:
+            return cluster
+        token = self.pki.bootstrap_token
+        if token is None:
+            self.bootstraps = cluster
+            return f"{cluster}-{PLACEHOLDER.strip()}"
+        return token
 
 
 def render(action: ActionBase, task_vars: dict[str, Any], src: str, shared: SharedFiles) -> str:

@@ -240,7 +240,8 @@ class Host:
 
 
 API = {"server": "https://127.0.0.1:6443", "authority": "/a", "certificate": "/c", "key": "/k"}
-BACKUP = {"path": "/b", "sha256": "0" * 64, "token": "t", "bump": 1, "kept": "/var/lib/etcd/x.etcd"}
+BACKUP = {"path": "/b", "sha256": "0" * 64, "token": "t", "target": 1, "kept": "/var/lib/etcd/x.etcd"}
+RESTORING = {"backup": {"token": "t", "kept": "/var/lib/etcd/x.etcd"}, "cluster_id": "1", "members": ["cp1"]}
 ONE = {"name": "cp2", "address": "192.0.2.12"}
 WHICH = {
     "host": "cp1",
@@ -262,7 +263,8 @@ TASKS: dict[str, list[dict[str, Any]]] = {
     "component": [{"name": "some", "unit": None}],
     "etcd_backup": [
         {"part": "probe"},
-        {"part": "save", "cluster": "c", "directory": "{folder}", "member": "m"},
+        *({"part": part, "cluster": "c", "directory": "{folder}", "member": "m", "backups": "/b",
+           "pki_directory": "{pki}"} for part in ("save", "data", "stored")),
     ],
     "etcd_member": [
         {"state": "asked"},
@@ -272,6 +274,9 @@ TASKS: dict[str, list[dict[str, Any]]] = {
     ],
     "etcd_restore": [
         {"part": "look"},
+        {"part": "revision"},
+        {"part": "inspect", "restoring": RESTORING},
+        {"part": "complete", "restoring": RESTORING, "data": {"cp1": "staged"}},
         {"part": "stage", "backup": BACKUP, "pki_directory": "{pki}", "members": {}, **ONE},
         {"part": "stop", "unit": "etcd.service"},
         {"part": "swap", "backup": BACKUP},
@@ -310,7 +315,7 @@ TASKS: dict[str, list[dict[str, Any]]] = {
         {"state": "emptied", "name": "cp2"},
         {"state": "finished", "name": "cp2"},
     ],
-    "reset": [{"components": []}],
+    "reset": [{"components": [], "backups": "/b"}],
     "status": [{}],
     "verify_probe": [
         {"part": "host", "spec": {}},

@@ -174,7 +174,7 @@ def test_a_member_that_does_not_come_up_gives_all_of_them_their_store_back(clust
         said = restore(cluster, backup, 1)
     finally:
         cluster.sh(victim, f"rm -r {drop_in} /var/lib/etcd/default.etcd/mine; systemctl daemon-reload")
-    assert "Nothing was restored, and every member has the store it had before" in said
+    assert "Nothing was restored. Every member has the data that it had when this command began" in said
     assert "later" in names(cluster, "configmaps")
     assert stores(cluster) == kept
     cluster.kubectl("delete", "configmap", "later")

@@ -125,3 +125,10 @@ def test_what_a_host_answers(tmp_path: Path) -> None:
     assert answer["nodes"] is None
     assert answer["api"] == "the API can't be asked: /none is not there yet"
     assert hostside.main({"root": str(tmp_path / "bare"), "api": None})["components"] == []
+
+
+def test_a_backup_that_failed_is_a_problem() -> None:
+    found = answers()
+    timer = {"unit": "etcd-backup.timer", "problem": "etcd-backup.service failed: the disk is full"}
+    found["cp1"]["components"].append(component("etcd-backup", **timer))
+    assert judged(found).problems == ("cp1: etcd-backup.service failed: the disk is full",)

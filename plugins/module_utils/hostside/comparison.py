@@ -32,10 +32,10 @@ def compare(host: Host, spec: dict[str, Any]) -> dict[str, Any]:
     made = [item for item in pictures if "@" not in item["reference"]]
     changes += [system.describe("image", item["reference"], "missing", "loaded") for item in made]
     unit = _unit_state(host, spec, record)
-    if unit and unit["living"] and spec.get("etcd_cluster"):
+    if unit and unit["living"] and spec.get("etcd_clusters"):
         from . import etcd
 
-        etcd.refuse_another(host, spec["etcd_cluster"])
+        etcd.refuse_another(host, spec["etcd_clusters"])
     found = {item["name"]: certificates.look(host, item) for item in spec["certificates"]}
     return {
         "architecture": host.architecture,

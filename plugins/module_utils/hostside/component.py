@@ -9,8 +9,8 @@ The action plugin sends the same spec for `compare`, `request` (keys for certifi
     files         [{dest, content, owner, group, mode, secret, restart, reload, only_if_missing, after_ready,
     identity}], the unit's among them
     images        [{reference}]
-For compare also `etcd_cluster`, the id of the cluster that a member of etcd has to belong to, or null, and `replaces`,
-the components in whose place this one comes.
+For compare also `etcd_clusters`, the ids of which an etcd member's cluster has one (empty: any), and `replaces`, the
+components in whose place this one comes.
 For apply also `delivered` {digest: path}, `signed` {certificate name: PEM}, `archives` {reference: path} and
 `restarts`, whether a living unit will be restarted.
 """

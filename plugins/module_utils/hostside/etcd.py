@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import json
 from typing import Any, Dict, List, NamedTuple
 
@@ -83,19 +84,22 @@ def members(host: Host, endpoints: str = "") -> List[Member]:
     ]
 
 
-def refuse_another(host: Host, wanted: str) -> None:
-    """HostError if this host's member answers, and belongs to another cluster than the one of the id `wanted`."""
+def refuse_another(host: Host, wanted: List[str]) -> None:
+    """HostError if this host's member answers, and belongs to another cluster than one of the ids `wanted`."""
     try:
         # Of its own data alone: it has to be known without a quorum, too.
         answer = etcdctl(host, "get", "health", "--keys-only", "--consistency=s")
     except HostError:
         return
     found = f"{answer['header']['cluster_id']:x}"
-    if found != wanted:
+    if found not in wanted:
+        restored = glob.glob(host.path("/var/lib/etcd/before-restore-*.etcd"))
+        since = "was restored" if restored else "was restored or bootstrapped"
         raise HostError(
-            f"this host's etcd belongs to the cluster {found}, and the PKI directory to {wanted}: they began, or were"
-            " restored, apart from each other. Nothing was changed. Bring the right data or PKI directory back, or"
-            " reset the host if it is to leave its cluster"
+            f"etcd on this host belongs to the cluster {found}, and formed.json in the PKI directory has"
+            f" {' or '.join(wanted)}. Both have the same CA: the cluster {since} with another copy of that"
+            " directory. Nothing was changed. Copy formed.json from the control node that did it. If no copy has it,"
+            f" and {found} is the cluster that you mean, set cluster_id in formed.json to it"
         )
 
 

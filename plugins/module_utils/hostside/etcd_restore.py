@@ -2,8 +2,10 @@
 
 spec: root, operation and
     look      nothing more: the host answers
-    stage     snapshot (path), sha256, authority (PEM), name, address, members {name: address}, token, bump
-              Proves the snapshot and restores it beside the living store; {revision, keys}
+    revision  what hostside/etcd_revisions.py has
+    stage     snapshot (path), sha256, authority (PEM), name, address, members {name: address}, token, target
+              Proves the snapshot and restores it beside the living store, at the revision `target` or above its own;
+              {revision, keys, target}
     stop      unit
     swap      kept (path): where the store until now goes; {kept: that path, or "" where there was none}
     start     unit: begins to start it, and does not wait
@@ -12,6 +14,8 @@ spec: root, operation and
     put_back  kept: the store as it was before swap
     settle    like wait, and ends well also where it does not serve; {problem}
     finish    kept: what stood for a store that was not there goes
+    inspect   kept: {data: which store is in place after an interrupted restore, as inspect() has it}
+    complete  kept, forward: has the restored store in place, or the one before; etcd is started if that changes it
 """
 
 from __future__ import annotations
@@ -19,9 +23,9 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from typing import Any, Dict, NamedTuple
+from typing import Any, Dict, Literal, NamedTuple
 
-from . import files, units
+from . import etcd_revisions, files, units
 from .answers import Answer, Nothing
 from .errors import HostError
 from .etcd_backup import probe
@@ -35,11 +39,14 @@ DATA = f"{HOME}/default.etcd"
 STAGED = f"{HOME}/restored.etcd"
 UNIT = "etcd.service"
 SECONDS = 180
+# As kubeinstall/restores.py has it.
+MARGIN = 10**9
 
 
 class Staged(NamedTuple):
     revision: int
     keys: int
+    target: int
 
 
 class Swapped(NamedTuple):
@@ -50,8 +57,14 @@ class Settled(NamedTuple):
     problem: str
 
 
+class Inspected(NamedTuple):
+    data: Literal["restored", "staged", "half", "before"]
+
+
 ANSWERS = {
-    **dict.fromkeys(("look", "stop", "start", "wait", "ready", "put_back", "finish"), Answer(Nothing)),
+    **dict.fromkeys(("look", "stop", "start", "wait", "ready", "put_back", "finish", "complete"), Answer(Nothing)),
+    "revision": Answer(etcd_revisions.Looked),
+    "inspect": Answer(Inspected),
     "stage": Answer(Staged),
     "swap": Answer(Swapped),
     "settle": Answer(Settled),
@@ -62,6 +75,10 @@ def main(spec: Dict[str, Any]) -> Dict[str, Any]:
     host, operation = Host(spec.get("root", "/")), spec["operation"]
     if operation == "stage":
         return stage(host, spec)
+    if operation == "revision":
+        return etcd_revisions.look(host, HOME, UNIT)
+    if operation == "inspect":
+        return {"data": inspect(host, spec["kept"])}
     if operation == "stop":
         host.run(["systemctl", "stop", spec["unit"]], timeout=SECONDS)
     elif operation == "swap":
@@ -81,6 +98,8 @@ def main(spec: Dict[str, Any]) -> Dict[str, Any]:
         return {"problem": settle(host)}
     elif operation == "finish":
         _forget_empty(host.path(spec["kept"]))
+    elif operation == "complete":
+        complete(host, spec["kept"], forward=spec["forward"])
     return {}
 
 
@@ -102,14 +121,20 @@ def stage(host: Host, spec: Dict[str, Any]) -> Dict[str, Any]:
             enough_space(host.path(HOME), size + OVERHEAD)
             staged = host.path(STAGED)
             shutil.rmtree(staged, ignore_errors=True)
-            restore(host, snapshot, staged, *_as_member(spec))
+            # The same on all members: it depends on the snapshot alone.
+            target = max(spec["target"], found["revision"] + MARGIN)
+            restore(host, snapshot, staged, *_as_member(spec, target - found["revision"]))
+            reached = etcd_revisions.of_database(host, f"{staged}/{etcd_revisions.DATABASE}")
+            if reached <= target - MARGIN:
+                shutil.rmtree(staged)
+                raise HostError(f"the restored store is at revision {reached}, below {target}. Nothing was changed")
             _give(staged, os.stat(host.path(HOME)))
     finally:
         files.clear_delivery([spec["snapshot"]])
-    return {"revision": found["revision"], "keys": found["keys"]}
+    return {"revision": found["revision"], "keys": found["keys"], "target": target}
 
 
-def _as_member(spec: Dict[str, Any]) -> "list[str]":
+def _as_member(spec: Dict[str, Any], bump: int) -> "list[str]":
     """The options that make the snapshot this member's store.
 
     Revisions go `bump` beyond the snapshot's, and those before are marked as gone: every client that watches has to
@@ -119,7 +144,7 @@ def _as_member(spec: Dict[str, Any]) -> "list[str]":
     return [
         *("--name", spec["name"], "--initial-advertise-peer-urls", f"https://{spec['address']}:2380"),
         *("--initial-cluster", peers, "--initial-cluster-token", spec["token"]),
-        *("--bump-revision", str(spec["bump"]), "--mark-compacted"),
+        *("--bump-revision", str(bump), "--mark-compacted"),
     ]
 
 
@@ -138,24 +163,49 @@ def swap(host: Host, kept: str) -> str:
     there = os.path.isdir(data)
     if there:
         os.rename(data, host.path(kept))
-    else:
+    elif not os.path.isdir(host.path(kept)):
         os.mkdir(host.path(kept))  # what put_back() goes by
+    files.sync_directory(data)
     os.rename(staged, data)
     files.sync_directory(data)
-    return kept if there else ""
+    return kept if os.listdir(host.path(kept)) else ""
 
 
 def put_back(host: Host, kept: str) -> None:
     """The old store where swap() has moved it. No client has seen the restored one: it can go."""
     data, old = host.path(DATA), host.path(kept)
-    host.run(["systemctl", "stop", UNIT], check=False, timeout=SECONDS)
     if os.path.isdir(old):
+        _stop(host)
         shutil.rmtree(data, ignore_errors=True)
         os.rename(old, data)
         _forget_empty(data)
         files.sync_directory(data)
     shutil.rmtree(host.path(STAGED), ignore_errors=True)
     if os.path.isdir(data):
+        units.start(host, UNIT, restart=False)
+
+
+def _stop(host: Host) -> None:
+    host.run(["systemctl", "stop", UNIT], timeout=SECONDS)
+
+
+def inspect(host: Host, kept: str) -> str:
+    """restored: it is in place. staged: it is beside the store before. half: between the two renames. before: there is
+    only the store before.
+    """
+    old = os.path.isdir(host.path(kept))
+    if os.path.isdir(host.path(STAGED)):
+        return "half" if old else "staged"
+    return "restored" if old else "before"
+
+
+def complete(host: Host, kept: str, *, forward: bool) -> None:
+    """The same store on all members, whichever steps a run was killed in."""
+    if not forward:
+        put_back(host, kept)
+    elif os.path.isdir(host.path(STAGED)):
+        _stop(host)
+        swap(host, kept)
         units.start(host, UNIT, restart=False)
 
 

@@ -8,7 +8,7 @@ import shutil
 import stat
 from typing import Any
 
-from . import certificates, files, system, units
+from . import certificates, files, stored_backups, system, units
 from .host import Host
 from .record import Record, every_path
 
@@ -17,7 +17,7 @@ def remove(host: Host, spec: dict[str, Any], stay: list[str]) -> dict[str, Any]:
     """Stop, disable and remove; {removed: [what]}. With `check` nothing is touched. The caller reloads systemd.
 
     `stay`: the components whose files stay, those that this one has too among them. An `unfinished` one's record
-    stays, empty.
+    stays, empty. What it is to `keep` goes to root with the user that it belongs to.
     """
     record = Record(host, spec["name"])
     for kind in ("files", "directories"):
@@ -52,6 +52,8 @@ def remove(host: Host, spec: dict[str, Any], stay: list[str]) -> dict[str, Any]:
             if os.path.isdir(host.path(path)) and not os.listdir(host.path(path)):
                 os.rmdir(host.path(path))
         if record.data.get("user"):
+            for path in spec.get("keep", []):
+                stored_backups.give_to_root(host, path, record.data["user"])
             system.remove_user(host, record.data["user"])
         if spec.get("unfinished"):
             Record(host, spec["name"], empty=True).save()

@@ -12,7 +12,7 @@ import signal
 import time
 from typing import Any, List, NamedTuple
 
-from . import packetfilter, removal, units
+from . import packetfilter, removal, stored_backups, units
 from .answers import Answer
 from .engines import CONTAINERD, DOCKER, end_docker_pods, others_of_docker
 from .errors import HostError
@@ -31,20 +31,30 @@ SECONDS = 30
 class Reset(NamedTuple):
     removed: List[str]
     kept: List[str]
+    backups: stored_backups.Summary
 
 
 ANSWERS = {"main": Answer(Reset)}
 
 
 def main(spec: dict[str, Any]) -> dict[str, Any]:
-    """Remove everything; {removed: [what], kept: [what stays, and why]}. With `check` nothing is touched.
+    """Remove everything; {removed: [what], kept: [what stays, and why], backups: as stored_backups.summary() has it, of
+    what stays}. With `check` nothing is touched.
 
-    spec: check, root, components [{name, remove: [data], remove_links}], first to last; those that are not on the host
-    are passed over, and recorded ones that are not named go first. With `alone` nothing but the named ones goes; with
-    `unfinished` their records stay, empty: others are to come in their place, and this is called again then.
+    spec: check, root, backups (a directory), components [{name, remove: [data], remove_links, keep}], first to last;
+    those that are not on the host are passed over, and recorded ones that are not named go first. With `alone` nothing
+    but the named ones goes; with `unfinished` their records stay, empty: others are to come in their place, and this is
+    called again then.
     """
-    host, check = Host(spec.get("root", "/")), bool(spec["check"])
-    there = recorded(host)
+    host = Host(spec.get("root", "/"))
+    answer = _reset(host, spec)
+    gone = [path for component in spec["components"] for path in component["remove"]]
+    directory = spec.get("backups") or ""
+    return {**answer, "backups": stored_backups.summary(host, directory if directory not in gone else "")}
+
+
+def _reset(host: Host, spec: dict[str, Any]) -> dict[str, Any]:
+    check, there = bool(spec["check"]), recorded(host)
     if not there:
         return {"removed": [], "kept": []}
     named = [component["name"] for component in spec["components"]]
@@ -54,7 +64,9 @@ def main(spec: dict[str, Any]) -> dict[str, Any]:
         stay = [name for name in there if name not in named]
         records = {name: record for name, record in records.items() if name in named}
         return _alone(host, components, records, stay, spec)
-    components = [{"name": name, "remove": [], "remove_links": []} for name in there if name not in named] + components
+    components = [
+        {"name": name, "remove": [], "remove_links": [], "keep": []} for name in there if name not in named
+    ] + components
     removed: list[str] = []
     with host.lock("reset"):
         for name in FIRST:

@@ -9,7 +9,7 @@ import time
 import urllib.parse
 from typing import Any, Dict, List, NamedTuple, Optional
 
-from . import ready
+from . import ready, units
 from .answers import Answer
 from .errors import HostError
 from .host import Host
@@ -70,7 +70,8 @@ def components(host: Host) -> List[Dict[str, Any]]:
         except HostError as error:
             one["problem"] = str(error)
         found.append(one)
-    states = _states(host, [one["unit"] for one in found if one["unit"]])
+    names = [_full(one["unit"]) for one in found if one["unit"]]
+    states = _states(host, sorted({*names, *map(units.started_by, names)}))
     now = time.clock_gettime(time.CLOCK_MONOTONIC)
     for one in found:
         state = states.get(_full(one["unit"]), {}) if one["unit"] else {}
@@ -79,6 +80,9 @@ def components(host: Host) -> List[Dict[str, Any]]:
         one["restarts"] = int(state.get("NRestarts") or 0)
         entered = int(state.get("ActiveEnterTimestampMonotonic") or 0) / 1e6
         one["seconds"] = round(now - entered, 1) if entered else 0.0
+        service = units.started_by(_full(one["unit"])) if one["unit"] else ""
+        if not one["problem"] and states.get(service, {}).get("ActiveState") == "failed":
+            one["problem"] = f"{service} failed: {units.last_words(host, service) or 'its journal is empty'}"
     return found
 
 

@@ -40,6 +40,12 @@ def started_at(state: dict[str, str]) -> float:
     return time.time() - (time.clock_gettime(time.CLOCK_MONOTONIC) - monotonic)
 
 
+def started_by(unit: str) -> str:
+    """The service that a timer starts; the unit itself otherwise."""
+    stem, _, kind = unit.rpartition(".")
+    return f"{stem}.service" if kind == "timer" else unit
+
+
 def why_restart(state: dict[str, str], stamp: dict[str, Any], inputs: str | None, paths: Iterable[str]) -> str | None:
     """Why the unit has to be started (again), None if it runs from the wanted inputs.
 
@@ -97,6 +103,12 @@ def journal(host: Host, unit: str, invocation: str = "", lines: int = 25) -> lis
         ["journalctl", "--no-pager", "--quiet", "--output=cat", f"--lines={lines}", *match], check=False
     ).stdout
     return printed.strip().splitlines()
+
+
+def last_words(host: Host, unit: str) -> str:
+    """The last line that the unit's own processes wrote, without what systemd adds."""
+    command = ["journalctl", "--no-pager", "--quiet", "--output=cat", "--lines=1", f"_SYSTEMD_UNIT={unit}"]
+    return host.run(command, check=False).stdout.strip()[:400]
 
 
 def failure(host: Host, unit: str, what: str) -> HostError:

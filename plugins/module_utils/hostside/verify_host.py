@@ -56,10 +56,14 @@ def component_problems(host: Host, component: dict[str, Any]) -> list[str]:
         return [f"{unit} is not installed"]
     problems = []
     if not units.running(state):
-        problems.append(f"{unit} is {state.get('ActiveState')}: {_where_it_says_why(unit, state)}")
+        words = units.last_words(host, unit) if state.get("ActiveState") == "failed" else ""
+        problems.append(f"{unit} is {state.get('ActiveState')}: {words or _where_it_says_why(unit, state)}")
     else:
         missing = ready.unfulfilled(host, component["ready"])
         problems += [f"{missing}; {_where_it_says_why(unit, state)}"] if missing else []
+        service = units.started_by(unit)
+        if service != unit and units.show(host, service).get("ActiveState") == "failed":
+            problems.append(f"{service} failed: {units.last_words(host, service) or 'its journal is empty'}")
     if state.get("UnitFileState") != "enabled":
         problems.append(f"{unit} is not enabled: it will not come back when the host reboots")
     return problems

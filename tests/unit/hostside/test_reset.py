@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
-from ansible_collections.kubeinstall.cluster.plugins.module_utils.hostside import reset
+from ansible_collections.kubeinstall.cluster.plugins.module_utils.hostside import reset, stored_backups
 from ansible_collections.kubeinstall.cluster.plugins.module_utils.hostside.host import Host
 from ansible_collections.kubeinstall.cluster.plugins.module_utils.hostside.record import Record
 
@@ -17,7 +19,7 @@ def test_a_host_without_records_is_not_touched(tmp_path: Path) -> None:
     data.mkdir(parents=True)
     components = [{"name": "etcd", "remove": ["/var/lib/etcd"], "remove_links": []}]
     answer = reset.main({"root": str(tmp_path), "check": False, "components": components})
-    assert answer == {"removed": [], "kept": []}
+    assert answer == {"removed": [], "kept": [], "backups": {"count": 0, "newest": ""}}
     assert data.is_dir()
 
 
@@ -88,3 +90,52 @@ def test_folders_that_others_still_use_stay(tmp_path: Path) -> None:
     directories = ["/etc/kubernetes", "/etc/kubernetes/pki", "/etc/cni", "/etc/cni/net.d", "/etc/kubernetes"]
     reset._remove_empty(Host(str(tmp_path)), directories)
     assert sorted(path.name for path in (tmp_path / "etc").rglob("*")) == ["cni", "foreign.conf"]
+
+
+def test_backups_stay_and_are_counted_unless_they_are_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reset, "_network", lambda *_: [])
+    monkeypatch.setattr(reset, "_control_groups", lambda *_: None)
+    monkeypatch.setattr(reset.units, "daemon_reload", lambda *_: None)
+    folder = tmp_path / "var/lib/etcd-backup"
+
+    def run(remove: list[str], *, check: bool) -> dict[str, Any]:
+        components = [{"name": "etcd-backup", "remove": remove, "remove_links": []}]
+        spec = {"root": str(tmp_path), "check": check, "components": components, "backups": "/var/lib/etcd-backup"}
+        backups: dict[str, Any] = reset.main(spec)["backups"]
+        return backups
+
+    def install() -> None:
+        record = Record(Host(str(tmp_path)), "etcd-backup")
+        record.add("directories", ["/var/lib/etcd-backup"])
+        record.save()
+
+    folder.mkdir(parents=True)
+    for name in ("a-20260101T000000Z.db", "a-20260102T000000Z.db", "a-20260102T000000Z.db.json"):
+        (folder / name).touch()
+    install()
+    kept = {"count": 2, "newest": "20260102T000000Z"}
+    assert run([], check=True) == run([], check=False) == kept
+    # Also those that an earlier reset has kept.
+    assert run([], check=False) == kept
+    install()
+    assert run(["/var/lib/etcd-backup"], check=False)["count"] == 0
+    assert not folder.exists()
+
+
+def test_kept_backups_do_not_go_to_whoever_gets_the_users_id_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if os.geteuid():
+        pytest.skip("only root gives files away")
+    host, folder = Host(str(tmp_path)), tmp_path / "var/lib/etcd-backup"
+    folder.mkdir(parents=True)
+    files = {folder / "a-20260101T000000Z.db": 4242, folder / "other": 4243}
+    for path, owner in {folder: 4242, **files}.items():
+        if path != folder:
+            path.touch()
+        os.chown(path, owner, owner)
+    monkeypatch.setattr(host, "uid", lambda _: 4242)
+    stored_backups.give_to_root(host, "/var/lib/etcd-backup", "etcd")
+    assert [path.stat().st_uid for path in (folder, *files)] == [0, 0, 4243]

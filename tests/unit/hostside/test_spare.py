@@ -94,12 +94,14 @@ def test_a_member_of_another_cluster_is_refused_also_without_a_quorum(members: M
     for name in ("two", "three"):
         members.processes[name].kill()
         members.processes[name].wait()
-    etcd.refuse_another(members.host, wanted)
-    with pytest.raises(HostError, match=f"belongs to the cluster {wanted}, and the PKI directory to 12ab"):
-        etcd.refuse_another(members.host, "12ab")
+    etcd.refuse_another(members.host, ["12ab", wanted])
+    with pytest.raises(
+        HostError, match=f"belongs to the cluster {wanted}, and formed.json in the PKI directory has 12ab"
+    ):
+        etcd.refuse_another(members.host, ["12ab"])
     members.processes["one"].kill()
     members.processes["one"].wait()
-    etcd.refuse_another(members.host, "12ab")
+    etcd.refuse_another(members.host, ["12ab"])
 
 
 class Answer(BaseHTTPRequestHandler):

@@ -11,6 +11,9 @@ from ansible import constants
 from ansible.errors import AnsibleActionFail
 from ansible_collections.kubeinstall.cluster.plugins.plugin_utils import bootstrap
 from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.bootstrap import begin_together
+from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.spec import SharedFiles
+
+from kubeinstall.pki import PKI
 
 MEMBERS = ("one", "two", "three")
 FRESH = {"data": "/data", "worked": False}
@@ -51,6 +54,38 @@ def begin(states: dict[str, dict[str, Any]], present: tuple[str, ...] = MEMBERS)
 )
 def test_members_begin_together_and_go_on_where_a_run_was_killed(states: tuple[dict[str, Any], ...]) -> None:
     assert begin(dict(zip(MEMBERS, states, strict=True))) == dict.fromkeys(MEMBERS, "")
+
+
+def test_a_member_learns_of_a_bootstrap_that_an_earlier_run_has_begun() -> None:
+    begun = {}
+
+    def one(name: str, state: dict[str, Any]) -> None:
+        begun[name] = begin_together("etcd", name, MEMBERS, MEMBERS, state)
+
+    for states in ((BEGUN, FRESH, FRESH), (FRESH, FRESH, FRESH)):
+        threads = [threading.Thread(target=one, args=item) for item in zip(MEMBERS, states, strict=True)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert begun == dict(zip(MEMBERS, (False, BEGUN in states, BEGUN in states), strict=True))
+
+
+def test_a_token_is_the_same_for_all_members_until_the_cluster_is_bootstrapped(tmp_path: Path) -> None:
+    pki = PKI(tmp_path / "pki")
+    first = SharedFiles(pki)
+    assert first.bootstrap_token("lab") == "lab-(made by the first run)"
+    assert first.bootstraps == "lab"
+    for token in ("lab-1", "lab-2"):
+        pki.begin_bootstrap(token)
+    # Another worker, and the next run after a kill.
+    assert SharedFiles(PKI(tmp_path / "pki")).bootstrap_token("lab") == "lab-1"
+    pki.ensure()
+    pki.mark_formed({"cluster_id": "1"})
+    # A member that joins takes the id from the others.
+    assert SharedFiles(pki).bootstrap_token("lab") == "lab"
+    pki.clear_formed()
+    assert SharedFiles(pki).bootstrap_token("lab") == "lab-(made by the first run)"
 
 
 def test_none_begins_without_the_others() -> None:

@@ -105,7 +105,8 @@ def good(run: Run) -> dict[str, dict[str, Any]]:
     }
     return {
         "192.0.2.11": run.facts("control-1", "192.0.2.11") | control_plane,
-        "192.0.2.21": run.facts("node-1", "192.0.2.21") | {"reset": {"removed": [], "kept": []}},
+        "192.0.2.21": run.facts("node-1", "192.0.2.21")
+        | {"reset": {"removed": [], "kept": [], "backups": {"count": 0, "newest": ""}}},
     }
 
 
