@@ -86,22 +86,32 @@ def replace(inventory: Path, names: Sequence[str], *, check: bool, diff: bool, y
 def foreseen(result: RunResult, names: Sequence[str]) -> Iterator[str]:
     """What the check run of a removal has found, in sentences."""
     pods = result.returned("Try it on the API server, as a dry run")
+    unreachable = silent(result, names)
     for name in names:
         if name in pods:
-            yield from _pods(name, pods[name])
-    for name in silent(result, names):
+            yield from _pods(name, pods[name], unreachable=name in unreachable)
+    for name in unreachable:
         yield f"{name} does not answer over SSH: it is taken out all the same, and nothing is cleaned there"
 
 
-def _pods(name: str, found: Any) -> Iterator[str]:
+def _pods(name: str, found: Any, *, unreachable: bool) -> Iterator[str]:
+    count = len(found["pods"])
     if not found["there"]:
-        yield f"{name} is no node of the cluster (any more)"
+        yield f"{name} is not a node of the cluster (any more)"
+        return
+    if found["silent"] and unreachable:
+        yield f"{name}: the host is unreachable; its {count} pods will be force-deleted while they may still run"
     elif found["silent"]:
-        yield f"{name}: its kubelet is silent; its {len(found['pods'])} pods are given up without waiting for their end"
+        yield (
+            f"{name}: its kubelet does not report; the containers of its {count} pods will be ended on the host, then"
+            " the pods will be force-deleted"
+        )
     else:
-        yield f"{name}: {len(found['pods'])} pods are evicted: {', '.join(found['pods']) or 'none'}"
-        if found["lost"]:
-            yield f"{name}: nobody makes these anew, they are lost: {', '.join(found['lost'])}"
+        yield f"{name}: {count} pods will be evicted: {', '.join(found['pods']) or 'none'}"
+    if found["lost"]:
+        yield f"{name}: unmanaged pods, lost for good: {', '.join(found['lost'])}"
+    if found["empty_dirs"]:
+        yield f"{name}: emptyDir data will be deleted with these pods: {', '.join(found['empty_dirs'])}"
 
 
 def silent(result: RunResult, names: Sequence[str]) -> list[str]:

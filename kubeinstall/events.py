@@ -88,7 +88,10 @@ class HostStats:
 
 @dataclass(frozen=True)
 class RunResult:
-    """How a run ended: `status` is ok, failed or interrupted; `seconds` its length; `directory` holds its journal."""
+    """How a run ended: `status` is ok, failed or interrupted; `seconds` its length; `directory` holds its journal.
+
+    `unfinished` are the starts of tasks that an interrupted run did not see the end of.
+    """
 
     status: str
     stats: Mapping[str, HostStats]
@@ -96,6 +99,7 @@ class RunResult:
     events: tuple[Event, ...]
     seconds: float
     directory: Path
+    unfinished: tuple[Event, ...] = ()
 
     @property
     def changed(self) -> int:

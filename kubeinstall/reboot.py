@@ -70,9 +70,11 @@ def _sentences(cluster: Cluster, name: str, found: Mapping[str, Any] | None) -> 
     elif found["silent"]:
         yield f"its kubelet is silent: nothing is drained, its pods end with it: {staying}"
     else:
-        yield f"{len(found['pods'])} pods are evicted: {', '.join(found['pods']) or 'none'}"
+        yield f"{len(found['pods'])} pods will be evicted: {', '.join(found['pods']) or 'none'}"
+        if found["empty_dirs"]:
+            yield f"emptyDir data will be deleted with these pods: {', '.join(found['empty_dirs'])}"
         if found["staying"]:
-            yield f"nobody makes these anew, they stay and start again with it: {staying}"
+            yield f"unmanaged pods are not evicted and start again with it: {staying}"
     if found["cordoned"]:
         yield "it is cordoned, and stays so"
 

@@ -23,6 +23,8 @@ __all__ = ["View", "difference", "problems", "summary", "watch"]
 # Above so many hosts only those that need a look are listed.
 _MANY_HOSTS = 30
 _SLOW_SECONDS = 1.0
+# The task that drains a node, in each playbook that does.
+DRAIN = "Drain the node"
 _STYLES = {"changed": "yellow", "failed": "bold red", "unreachable": "bold red", "ok": "green", "skipped": "dim"}
 
 
@@ -250,8 +252,11 @@ def _failure_blocks(failures: Iterable[Failure]) -> Iterator[Text]:
 def _last_words(result: RunResult, *, check: bool) -> Text:
     took = _seconds(result.seconds)
     if result.status == "interrupted":
-        what = Text(f"\nInterrupted after {took}. What was begun on the hosts is whole or untouched", "bold yellow")
-        return what + Text("; run the same command again to go on from there.\n") + _journal(result)
+        what = Text(f"\nInterrupted after {took}. Completed steps are kept", "bold yellow")
+        cordoned = "".join(
+            _stopped_drain(event.host) for event in result.unfinished if event.task == DRAIN and not check
+        )
+        return what + Text(f"; run the same command again to continue.\n{cordoned}") + _journal(result)
     if result.status == "failed":
         what = Text(f"\nFailed after {took}.", "bold red")
         return (
@@ -265,6 +270,13 @@ def _last_words(result: RunResult, *, check: bool) -> Text:
     if result.changed:
         return Text(f"Done in {took}: {result.changed} changed", "bold green")
     return Text(f"Nothing to do: the hosts are as the inventory says ({took})", "bold green")
+
+
+def _stopped_drain(host: str) -> str:
+    return (
+        f"The drain of {host} has stopped. The node stays cordoned: run the same command again, or make it schedulable"
+        f" with `kubectl uncordon {host}`.\n"
+    )
 
 
 def _journal(result: RunResult) -> Text:

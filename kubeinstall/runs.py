@@ -24,7 +24,7 @@ from typing import Any
 
 from kubeinstall import __version__, tether
 from kubeinstall.errors import InputError, RunError
-from kubeinstall.events import Event, Failure, HostStats, RunResult, host_stats, plain, translate
+from kubeinstall.events import OUTCOMES, Event, Failure, HostStats, RunResult, host_stats, plain, translate
 from kubeinstall.journal import Journal
 from kubeinstall.paths import collection_root, state_directory
 
@@ -114,7 +114,10 @@ def run(
     finally:
         seconds = time.monotonic() - started
         journal.close({"status": status, "seconds": round(seconds, 3)})
-    return RunResult(status, watch.stats, watch.end(status), tuple(watch.events), seconds, journal.directory)
+    unfinished = tuple(watch.doing.values())
+    return RunResult(
+        status, watch.stats, watch.end(status), tuple(watch.events), seconds, journal.directory, unfinished
+    )
 
 
 @contextlib.contextmanager
@@ -148,6 +151,8 @@ class _Watch:
         self.journal, self.on_event = journal, on_event
         self.events: list[Event] = []
         self.failures: list[Failure] = []
+        # What the hosts are at: {host: its task's start}.
+        self.doing: dict[str, Event] = {}
         self.loose: deque[str] = deque(maxlen=_LOOSE_LINES)
         self.stats: dict[str, HostStats] = {}
         self.stopping = False
@@ -169,6 +174,10 @@ class _Watch:
             self.stats = host_stats(event.result)
         elif event.kind in ("failed", "unreachable") and not event.ignored:
             self.failures.append(Failure(event.message, event.host, event.step, event.kind == "unreachable"))
+        if event.kind == "start":
+            self.doing[event.host] = event
+        elif event.kind in OUTCOMES:
+            self.doing.pop(event.host, None)
         if event.kind not in ("start", "stats"):
             self.events.append(event)
         self.journal.record(event)

@@ -14,7 +14,15 @@ from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.hostcall impor
 from kubeinstall.errors import PKIError
 from kubeinstall.pki import PKI
 
-OPERATIONS = {"foreseen": "foresee", "absent": "remove", "marked": "mark", "welcome": "welcome"}
+OPERATIONS = {
+    "foreseen": "foresee",
+    "drained": "drain",
+    "force_deleted": "force",
+    "marked": "mark",
+    "absent": "delete",
+    "welcome": "welcome",
+}
+FORESEEN = ("there", "silent", "pods", "lost", "empty_dirs")
 STRINGS = {"type": "list", "elements": "str", "default": []}
 NOBODY: dict[str, Any] = {"answered": True, "problem": "", "nodes": {}, "shares": {}, "marks": {}}
 
@@ -40,7 +48,9 @@ class ActionModule(ActionBase):
             required_if=[
                 ("state", "asked", ("pki_directory",)),
                 ("state", "foreseen", ("name",)),
-                ("state", "absent", ("name", "address")),
+                ("state", "drained", ("name",)),
+                ("state", "force_deleted", ("name",)),
+                ("state", "absent", ("name",)),
                 ("state", "marked", ("name", "address")),
             ],
         )
@@ -51,17 +61,16 @@ class ActionModule(ActionBase):
             return result | self._ask(variables, spec, Path(arguments["pki_directory"]))
         if state == "welcome":
             spec["marks"] = arguments["marks"]
-        elif state in ("absent", "marked"):
+        elif state == "marked":
             one = {"name": arguments["name"], "address": arguments["address"], "machine_id": ""}
-            kinds = arguments["kinds"] if state == "marked" else ["node"]
-            spec["marks"] = {f"{kind}.{one['name']}": one for kind in kinds}
+            spec["marks"] = {f"{kind}.{one['name']}": one for kind in arguments["kinds"]}
         answer = call(self, variables, "membership", spec | {"operation": OPERATIONS[state]})
         if state == "foreseen":
-            found = {"there": answer.there, "silent": answer.silent, "pods": answer.pods, "lost": answer.lost}
-            return result | found
+            return result | {key: getattr(answer, key) for key in FORESEEN}
         text = "".join(f"{change}\n" for change in answer.changes)
         diff = [{"before": "", "after": text, "after_header": arguments["name"] or "cluster"}] if text else []
-        return result | {"changes": answer.changes, "changed": bool(text), "diff": diff}
+        result |= {"changes": answer.changes, "changed": bool(text), "diff": diff}
+        return result | {"silent": answer.silent} if state == "drained" else result
 
     def _ask(self, task_vars: dict[str, Any], spec: dict[str, Any], directory: Path) -> dict[str, Any]:
         """One that does not answer is no failure: another one is asked. Before the first run there is nobody to ask."""

@@ -11,7 +11,7 @@ from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.border import 
 from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.hostcall import call
 
 OPERATIONS = {"foreseen": "foresee", "begun": "begin", "emptied": "empty", "finished": "finish"}
-FORESEEN = ("pods", "staying", "silent", "alone", "cordoned")
+FORESEEN = ("pods", "empty_dirs", "staying", "silent", "alone", "cordoned")
 
 
 class ActionModule(ActionBase):

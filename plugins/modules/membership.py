@@ -3,7 +3,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: membership
-short_description: Ask whom the cluster knows, take a node out of it, and remember who was taken out
+short_description: Ask whom the cluster knows, drain and delete a node, and record removed hosts
 description:
   - Runs on a control plane whose API server answers, by C(delegate_to), and speaks of another host.
   - Who was taken out is remembered in the cluster, in the ConfigMap C(kubeinstall-removed) of C(kube-system), by name, address and
@@ -15,11 +15,17 @@ options:
     description:
       - C(asked) tells the nodes and those taken out, and does not fail where no API server answers.
       - C(foreseen) fails where a disruption budget would not let a pod of the node go; a dry run on the server.
-      - C(absent) drains the node, remembers it, and deletes it. The pods of a node whose kubelet is silent are given up at once.
-      - C(marked) only remembers, C(welcome) forgets.
+      - C(drained) cordons the node and evicts its pods. It ends without an error where the node's kubelet does not report;
+        C(silent) tells.
+      - C(force_deleted) deletes the pods of a node whose kubelet does not report from the API, without waiting for their end. End
+        their containers first where the host answers (M(kubeinstall.cluster.pods)).
+      - C(marked) records the removal of a host; a Node's own machine-id and address go into the record.
+      - C(absent) deletes the Node; its removal has to be recorded before.
+      - C(welcome) removes the record.
+      - Each is idempotent, so that a removal that was interrupted goes on with the next run.
     type: str
     required: true
-    choices: [asked, foreseen, absent, marked, welcome]
+    choices: [asked, foreseen, drained, force_deleted, marked, absent, welcome]
   pki_directory: {description: The cluster's PKI directory; before it was formed there is nobody to ask. Needed to ask., type: path}
   name: {description: Name of the host., type: str}
   address: {description: Its node address., type: str}
@@ -32,11 +38,24 @@ attributes:
 """
 
 EXAMPLES = r"""
-- name: Take the node out
+- name: Drain the node
+  kubeinstall.cluster.membership:
+    state: drained
+    name: node-3
+  delegate_to: control-1
+
+- name: Record the removal
+  kubeinstall.cluster.membership:
+    state: marked
+    kinds: [node]
+    name: node-3
+    address: 192.0.2.23
+  delegate_to: control-1
+
+- name: Delete the Node
   kubeinstall.cluster.membership:
     state: absent
     name: node-3
-    address: 192.0.2.23
   delegate_to: control-1
 """
 
@@ -46,7 +65,8 @@ nodes: {description: "The nodes' addresses, by name.", type: dict, returned: whe
 shares: {description: "The nodes' shares of the pods' network, by name.", type: dict, returned: when asked and answered}
 marks: {description: "Who was taken out: name, machine_id, address, at.", type: dict, returned: when asked and answered}
 pods: {description: "Pods that have to go elsewhere, NAMESPACE/NAME.", type: list, elements: str, returned: when foreseen}
-lost: {description: Those of them that nobody makes anew., type: list, elements: str, returned: when foreseen}
-silent: {description: Whether nothing is heard of its kubelet., type: bool, returned: when foreseen}
+lost: {description: Unmanaged ones among them., type: list, elements: str, returned: when foreseen}
+empty_dirs: {description: "Those with emptyDir volumes, whose data is deleted.", type: list, elements: str, returned: when foreseen}
+silent: {description: Whether its kubelet does not report., type: bool, returned: when foreseen or drained}
 changes: {description: One sentence for each change., type: list, elements: str, returned: when something is changed}
 """

@@ -35,7 +35,7 @@ attributes:
 """
 
 EXAMPLES = r"""
-- name: Cordon and drain the node
+- name: Drain the node
   kubeinstall.cluster.reboot:
     state: emptied
     name: node-3
@@ -46,6 +46,7 @@ RETURN = r"""
 answered: {description: Whether an API server told., type: bool, returned: when asked}
 roll: {description: "The hosts of a run that was cut short: boot, at, done.", type: dict, returned: when asked and answered}
 pods: {description: "Pods that are evicted, NAMESPACE/NAME.", type: list, elements: str, returned: when foreseen}
+empty_dirs: {description: "Those with emptyDir volumes, whose data is deleted.", type: list, elements: str, returned: when foreseen}
 staying: {description: Pods that start again with the node., type: list, elements: str, returned: when foreseen}
 silent: {description: Whether nothing is heard of its kubelet., type: bool, returned: when foreseen}
 alone: {description: Whether no other node takes pods., type: bool, returned: when foreseen}

@@ -91,6 +91,11 @@ ARGUMENTS: dict[str, Any] = {
         "options": {
             "url": STRING,
             "socket": STRING,
+            "cri": STRING,
+            "node": STRING,
+            "lease": STRING,
+            "kubeconfig": STRING,
+            "followers": _items(unit=REQUIRED, ready={"type": "dict", "required": True}),
             "file": STRING,
             "ca": STRING,
             "certificate": STRING,

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from kubeinstall import access, reboot
+from kubeinstall import access, reboot, report
 from kubeinstall.cluster.applications import CLIENTS
 from kubeinstall.cluster.identities import SYSTEM
 
@@ -204,6 +204,27 @@ def test_no_host_can_have_the_name_of_a_certificate() -> None:
             found[authority].add(name)
     assert found["etcd"] | set(WIRING["kubeinstall_etcd_clients"]) == set(CLIENTS)
     assert found["kubernetes"] | found["front-proxy"] == set(SYSTEM)
+
+
+@pytest.mark.parametrize(
+    ("playbook", "state"), [("remove", "drained"), ("reboot", "emptied"), ("container_engine", "emptied")]
+)
+def test_every_drain_is_told_by_its_title_when_it_is_interrupted(playbook: str, state: str) -> None:
+    def flat(tasks: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        return [one for task in tasks for one in (flat(task["block"]) if "block" in task else [task])]
+
+    tasks = [task for play in plays_of(playbook) for task in flat(play.get("tasks", []))]
+    drains = [task for task in tasks if any(isinstance(v, dict) and v.get("state") == state for v in task.values())]
+    assert [task["name"] for task in drains] == [report.DRAIN]
+
+
+def test_a_removal_drains_records_and_deletes_in_steps() -> None:
+    """Each is a task of its own: a run that ends between two of them leaves the rest undone, and the next goes on."""
+    (play,) = [play for play in plays_of("remove") if play["name"] == "Take the nodes out"]
+    states = [
+        one["state"] for task in play["tasks"] for one in task.values() if isinstance(one, dict) and "state" in one
+    ]
+    assert states == ["drained", "absent", "force_deleted", "marked", "absent"]
 
 
 def test_reset_takes_away_each_component_in_the_opposite_order() -> None:

@@ -22,7 +22,7 @@ node:
   hosts: {node-1: {ansible_host: 192.0.2.21}, node-2: {ansible_host: 192.0.2.22}}
 """
 SINGLE = "all: {hosts: {one: {ansible_host: 192.0.2.1}}, children: {etcd: &one {hosts: {one: }}, control_plane: *one}}"
-PODS = {"pods": ["a/web"], "staying": [], "silent": False, "alone": False, "cordoned": False}
+PODS = {"pods": ["a/web"], "empty_dirs": [], "staying": [], "silent": False, "alone": False, "cordoned": False}
 
 
 def load(folder: Path, text: str) -> Cluster:
@@ -70,15 +70,16 @@ def told(
 
 
 def test_what_becomes_of_the_pods(cluster: Cluster) -> None:
-    kept = {**PODS, "staying": ["a/alone"], "cordoned": True}
+    kept = {**PODS, "empty_dirs": ["a/web"], "staying": ["a/alone"], "cordoned": True}
     silent = {**PODS, "pods": [], "staying": ["a/web"], "silent": True}
     found = {"node-1": PODS, "node-2": kept, "control-1": {**PODS, "pods": []}, "control-2": silent}
     assert told(cluster, found) == [
-        "node-1: 1 pods are evicted: a/web",
-        "node-2: 1 pods are evicted: a/web",
-        "node-2: nobody makes these anew, they stay and start again with it: a/alone",
+        "node-1: 1 pods will be evicted: a/web",
+        "node-2: 1 pods will be evicted: a/web",
+        "node-2: emptyDir data will be deleted with these pods: a/web",
+        "node-2: unmanaged pods are not evicted and start again with it: a/alone",
         "node-2: it is cordoned, and stays so",
-        "control-1: 0 pods are evicted: none",
+        "control-1: 0 pods will be evicted: none",
         "control-2: its kubelet is silent: nothing is drained, its pods end with it: a/web",
         "etcd-1: it is no node: nothing is drained",
     ]
@@ -99,7 +100,7 @@ def test_a_run_goes_on_with_what_the_one_before_has_left(cluster: Cluster) -> No
     roll = {"node-1": done, "node-2": done, "control-2": left, "etcd-1": left}
     assert told(cluster, {"control-1": PODS, "etcd-1": PODS}, roll=roll, rebooted=("control-2",)) == [
         "This goes on with what the run of 2026-01-02 03:04:05 UTC has left; done by then: node-1, node-2",
-        "control-1: 1 pods are evicted: a/web",
+        "control-1: 1 pods will be evicted: a/web",
         "control-2: it has rebooted since the run of 2026-01-02 03:04:05 UTC: it is given back once it is well",
-        "etcd-1: 1 pods are evicted: a/web",
+        "etcd-1: 1 pods will be evicted: a/web",
     ]

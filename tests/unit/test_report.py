@@ -140,7 +140,7 @@ def test_markup_in_what_hosts_say_is_left_alone() -> None:
         (result(stats={"a": HostStats(ok=2)}), False, "Nothing to do: the hosts are as the inventory says (1:02 min)"),
         (result(), True, "1 would change; nothing was touched"),
         (result(stats={"a": HostStats(ok=2)}), True, "Nothing would change; nothing was touched"),
-        (result("interrupted"), False, "run the same command again to go on from there"),
+        (result("interrupted"), False, "run the same command again to continue"),
         (result("failed"), False, "The journal of this run: /state/runs/1"),
     ],
 )
@@ -148,6 +148,16 @@ def test_last_words(ended: RunResult, check: bool, expected: str) -> None:
     where = console()
     report.summary(where, ended, check=check)
     assert expected in said(where)
+
+
+def test_a_drain_that_was_interrupted_leaves_a_cordoned_node() -> None:
+    """The drain itself ends on the control plane; the Node is neither deleted nor given back."""
+    left = (event("start", "node-3", report.DRAIN), event("start", "node-1"))
+    where = console()
+    report.summary(where, result("interrupted", unfinished=left))
+    assert "The drain of node-3 has stopped. The node stays cordoned" in said(where)
+    assert "`kubectl uncordon node-3`" in said(where)
+    assert "node-1 has stopped" not in said(where)
 
 
 def test_summary_of_a_failed_run_has_it_all() -> None:

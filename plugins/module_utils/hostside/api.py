@@ -12,6 +12,8 @@ import urllib.parse
 from typing import Any, Callable, Dict, Mapping, NamedTuple, Optional, Sequence
 
 from .errors import HostError
+from .host import Host
+from .waiting import pause
 
 Document = Dict[str, Any]
 
@@ -25,6 +27,8 @@ LATER = ("etcdserver:", "rpc error", "timed out", "deadline exceeded", "failed c
 RESTING = 0.25
 # How long one of several API servers has to say that it is ready, before the next one is asked.
 CHOOSING = 2
+# Operations that look and change nothing.
+ASKING = ("ask", "foresee")
 
 
 class UnreachableError(HostError):
@@ -119,7 +123,7 @@ class API:
                 if late:
                     raise self._unreachable(error) from None
             self.close()
-            time.sleep(RESTING)
+            pause(RESTING)
 
     def _ask(self, method: str, path: str, body: Optional[Document], kind: str) -> Any:
         data = None if body is None else json.dumps(body).encode()
@@ -178,8 +182,12 @@ def operate(spec: Dict[str, Any], operations: Mapping[str, Operation]) -> Dict[s
     # To be asked again elsewhere costs less than to wait here.
     patience = 2 if spec["operation"] == "ask" else 10
     access = {key: spec[key] for key in ("server", "authority", "certificate", "key")}
+    reads = spec["check"] or spec["operation"] in ASKING
     try:
-        with contextlib.closing(API(**access, patience=patience)) as api:
+        with (
+            Host(spec.get("root", "/")).acting(f"{spec['operation']} {spec.get('name') or ''}".strip(), check=reads),
+            contextlib.closing(API(**access, patience=patience)) as api,
+        ):
             return operations[spec["operation"]](api, spec)
     except RefusedError as refusal:
         raise HostError(f"the API refuses it: {refusal.message}") from None

@@ -138,7 +138,12 @@ def _start(host: Host, spec: dict[str, Any], record: Record, changed: list[dict[
         units.daemon_reload(host)
     state, stamp, wanted = units.show(host, unit), record.data.get("stamp", {}), inputs(host, spec)
     why, before = units.why_restart(state, stamp, digest(wanted), [host.path(path) for path in wanted]), ""
+    ready = spec["ready"]
     if why:
+        if ready.get("followers"):
+            from . import rolling
+
+            ready = rolling.running_followers(host, ready)
         units.start(host, unit, restart=units.living(state))
         before = state.get("InvocationID", "")
     else:
@@ -146,7 +151,7 @@ def _start(host: Host, spec: dict[str, Any], record: Record, changed: list[dict[
         if why is None:
             return None
         units.reload(host, unit)
-    invocation = wait(host, unit, spec["ready"], before)
+    invocation = wait(host, unit, ready, before)
     record.data["stamp"] = {"inputs": digest(wanted), "invocation": invocation}
     if reloaded(spec):
         record.data["stamp"]["reload"] = digest(reloaded(spec))

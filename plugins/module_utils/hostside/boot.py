@@ -22,6 +22,7 @@ from .files import read
 from .host import Host
 from .spare import check_spare
 from .verify_host import component_problems
+from .waiting import pause
 
 PAUSE = 0.5
 # Nobody joins by this run: who does not answer at once is not there.
@@ -75,7 +76,7 @@ def settle(host: Host, spec: Dict[str, Any]) -> Dict[str, Any]:
     while problems := _problems(host, spec["components"]):
         if time.monotonic() > deadline:
             raise HostError(f"after {spec['seconds']:.0f} s this host does not do its work: {'; '.join(problems)}")
-        time.sleep(PAUSE)
+        pause(PAUSE)
     since = units.started_at(units.show(host, spec["kubelet"])) if spec["kubelet"] else None
     up = time.clock_gettime(time.CLOCK_BOOTTIME) - _ticks(host) / os.sysconf("SC_CLK_TCK")
     return {"booted": time.time() - up, "since": since}

@@ -1,7 +1,6 @@
-"""Takes the pods off a node, as disruption budgets allow; a node whose kubelet is silent is not waited for.
+"""Drains a node as disruption budgets allow. Pods of a node whose kubelet does not report are left to the caller.
 
-From a node that `returns` no pod goes that nobody would make anew: it starts again with its node. Nor is anything given
-up there: a kubelet that was silent ends its pods when it is back.
+From a node that `returns`, unmanaged pods are not evicted: they start again with their node.
 """
 
 from __future__ import annotations
@@ -12,6 +11,7 @@ from urllib.parse import quote
 
 from .api import API, MERGE, Document, RefusedError
 from .errors import HostError
+from .waiting import pause
 
 PAUSE = 0.5
 MIRROR = "kubernetes.io/config.mirror"
@@ -20,7 +20,6 @@ BLOCKED = (
     "nothing was changed, for {name} can't be emptied: {told}. Let the disruption budget allow it (more pods elsewhere,"
     " or a smaller minAvailable), then run this again"
 )
-SILENT = "its kubelet is silent: {} pods can't be ended in order, and end with the node"
 
 
 def pods(api: API, node: str, *, returns: bool = False) -> List[Document]:
@@ -51,46 +50,63 @@ def silent(node: Document) -> bool:
 
 
 def foresee(api: API, node: str, *, returns: bool = False) -> Dict[str, List[str]]:
-    """A dry run of all evictions: {pods, lost: [those that nobody makes anew]}; HostError names budgets in the way."""
+    """A dry run of all evictions: what described() says; HostError names budgets in the way."""
     there = pods(api, node, returns=returns)
     if blocked := [f"{title(pod)}: {why}" for pod in there if (why := _evict(api, pod, check=True))]:
         raise HostError(BLOCKED.format(name=node, told="; ".join(blocked)))
-    return {"pods": [title(pod) for pod in there], "lost": [title(pod) for pod in there if lonely(pod)]}
+    return described(there)
 
 
-def drain(api: API, node: str, seconds: float, *, returns: bool = False) -> str:
-    """Cordon the node, evict its pods and wait until they are gone; a sentence of what was done.
+def described(there: List[Document]) -> Dict[str, List[str]]:
+    """{pods, lost: [unmanaged ones], empty_dirs: [those with data that is deleted with them]}, by NAMESPACE/NAME."""
+    return {
+        "pods": [title(pod) for pod in there],
+        "lost": [title(pod) for pod in there if lonely(pod)],
+        "empty_dirs": [title(pod) for pod in there if any("emptyDir" in one for one in pod["spec"].get("volumes", []))],
+    }
 
-    HostError after `seconds`, which names what is still there and why; the node stays cordoned.
+
+def planned(api: API, node: Document, *, returns: bool = False) -> List[str]:
+    """The changes that drain() makes, one sentence each."""
+    name = node["metadata"]["name"]
+    changes = [] if node["spec"].get("unschedulable") else [f"cordon {name}"]
+    going = described([] if silent(node) else pods(api, name, returns=returns))
+    if going["pods"]:
+        changes.append(f"drain {name}: evict {len(going['pods'])} pods")
+    if going["empty_dirs"]:
+        changes.append(f"delete emptyDir data on {name}: {', '.join(going['empty_dirs'])}")
+    return changes
+
+
+def drain(api: API, node: str, seconds: float, *, returns: bool = False) -> bool:
+    """Cordon the node, evict its pods and wait until they are gone. False where its kubelet stopped reporting before.
+
+    HostError after `seconds`, which names what is still there and why; the node stays cordoned. It also does where the
+    run ends meanwhile: no further pod is evicted then.
     """
     path = f"/api/v1/nodes/{quote(node)}"
     api.request("PATCH", path, {"spec": {"unschedulable": True}}, MERGE)
-    deadline, evicted = time.monotonic() + seconds, set()
+    deadline = time.monotonic() + seconds
     while True:
         there, waiting = pods(api, node, returns=returns), {}
         if not there:
-            return f"{len(evicted)} pods evicted" if evicted else "no pods to evict"
+            return True
         if (now := api.get(path)) is None or silent(now):
-            return SILENT.format(len(there)) if returns else abandon(api, there)
+            return False
         for pod in there:
-            if pod["metadata"].get("deletionTimestamp"):
-                waiting[title(pod)] = "it has not ended yet"
-            elif why := _evict(api, pod, check=False):
-                waiting[title(pod)] = why
-            else:
-                evicted.add(title(pod))
-                waiting[title(pod)] = "it has not ended yet"
+            why = None if pod["metadata"].get("deletionTimestamp") else _evict(api, pod, check=False)
+            waiting[title(pod)] = why or "it has not ended yet"
         if time.monotonic() > deadline:
             told = "; ".join(f"{name}: {why}" for name, why in sorted(waiting.items()))
             raise HostError(
                 f"after {seconds:.0f} s there still are pods on {node} ({told}). It takes no new ones: run this again"
                 f" once they can go, or give it up with kubectl uncordon {node}"
             )
-        time.sleep(PAUSE)
+        pause(PAUSE)
 
 
-def abandon(api: API, there: List[Document]) -> str:
-    """Have the API forget pods that nobody can end in order, so that others take their place at once."""
+def force_delete(api: API, there: List[Document]) -> None:
+    """Delete pods from the API without waiting for their end, so that replacements start at once."""
     for pod in there:
         try:
             body = {"gracePeriodSeconds": 0, "preconditions": {"uid": pod["metadata"]["uid"]}}
@@ -98,7 +114,6 @@ def abandon(api: API, there: List[Document]) -> str:
         except RefusedError as refusal:
             if refusal.status not in (404, 409):
                 raise
-    return f"its kubelet is silent: {len(there)} pods given up without waiting for their end"
 
 
 def _path(pod: Document) -> str:

@@ -19,6 +19,7 @@ from .answers import Answer, Changes
 from .errors import HostError
 from .etcd import LEARNER, Member, etcdctl, members, missing, status
 from .host import Host
+from .waiting import pause
 
 BEHIND = "in sync with leader"
 PAUSE = 0.5
@@ -59,11 +60,10 @@ def main(spec: Dict[str, Any]) -> Dict[str, Any]:
                 for member in members(host)
             ]
         }
-    if spec["operation"] == "announce":
-        return announce(host, spec)
-    if spec["operation"] == "promote":
-        return {"changes": _promote_all(host, spec)}
-    return {"changes": remove(host, spec)}
+    with host.acting("change the members of etcd", check=spec["check"]):
+        if spec["operation"] == "announce":
+            return announce(host, spec)
+        return {"changes": _promote_all(host, spec) if spec["operation"] == "promote" else remove(host, spec)}
 
 
 def address_of(member: Member) -> str:
@@ -139,7 +139,7 @@ def promote(host: Host, there: List[Member], seconds: float, *, check: bool, end
                         f"{member.name} did not catch up with the other members within {seconds:.0f} s, and stays a"
                         f" learner ({error}). See journalctl -u etcd there; the next run goes on"
                     ) from None
-            time.sleep(PAUSE)
+            pause(PAUSE)
     return [f"promote {member.name}: it is a member of etcd with a vote" for member in learners]
 
 
@@ -190,4 +190,4 @@ def _patiently(host: Host, *arguments: str) -> None:
         except HostError as error:
             if time.monotonic() > deadline or not any(words in str(error) for words in UNSURE):
                 raise
-        time.sleep(PAUSE)
+        pause(PAUSE)

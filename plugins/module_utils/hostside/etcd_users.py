@@ -79,9 +79,10 @@ def main(spec: Dict[str, Any]) -> Dict[str, Any]:
         there = There(set(), set(), False)  # before the first run there is nobody to ask
     operation = {"make": make, "enable": enable, "disable": disable, "remove": remove}[spec["operation"]]
     steps = operation(ask, there, spec["users"], spec["belongings"])
-    for _, commands in steps if not spec["check"] else ():
-        for command in commands:
-            _patiently(host, spec["endpoints"], *command)
+    if not spec["check"]:
+        with host.acting("change etcd's users", check=False):
+            for command in (command for _, commands in steps for command in commands):
+                _patiently(host, spec["endpoints"], *command)
     turned_on = operation is enable and not there.enabled
     return {"changes": [sentence for sentence, _ in steps], "turned_on": turned_on}
 

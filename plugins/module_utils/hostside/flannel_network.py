@@ -25,6 +25,7 @@ from .api import API
 from .errors import HostError
 from .etcd import etcdctl
 from .host import Host
+from .waiting import pause
 
 PAUSE = 0.25
 
@@ -40,7 +41,8 @@ def main(spec: Dict[str, Any]) -> Dict[str, Any]:
     if spec["operation"] == "shares":
         return {"shares": shares(spec)}
     host = Host(spec.get("root", "/"))
-    return {"changes": (put if spec["operation"] == "put" else drop)(host, spec)}
+    with host.acting("change flannel's network in etcd", check=spec["check"]):
+        return {"changes": (put if spec["operation"] == "put" else drop)(host, spec)}
 
 
 def shares(spec: Dict[str, Any]) -> Dict[str, str]:
@@ -65,7 +67,7 @@ def _wait_for_shares(api: API, spec: Dict[str, Any]) -> Dict[str, str]:
                 f"{', '.join(missing)}: no share of the pods' network within {spec['seconds']} s. Is the kubelet there"
                 " registered, and does a controller manager run (journalctl -u kube-controller-manager)?"
             )
-        time.sleep(PAUSE)
+        pause(PAUSE)
 
 
 def _share(api: API, name: str) -> Optional[Tuple[str, str]]:

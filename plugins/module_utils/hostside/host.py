@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 
 from .errors import HostError
+from .waiting import follow_hold, pause
 
 ARCHITECTURES = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
 # Root's alone: in /run/lock any user could hold the lock, or lay a link in its place.
@@ -84,6 +85,19 @@ class Host:
         return done
 
     @contextlib.contextmanager
+    def acting(self, purpose: str, *, check: bool) -> Iterator[None]:
+        """Change the cluster from this host: with its lock, and no longer than the run holds the cluster.
+
+        The next run waits for what this one left going here. With `check` there is nothing to wait for.
+        """
+        if check:
+            yield
+            return
+        follow_hold()
+        with self.lock(purpose):
+            yield
+
+    @contextlib.contextmanager
     def lock(self, purpose: str, timeout: float = 120) -> Iterator[None]:
         """One writer at a time: what an ended run left going on this host finishes before we begin."""
         handle = self._open_lock()
@@ -100,7 +114,7 @@ class Host:
                             f"another run is still at work on this host ({holder or 'unknown'}) and has not ended"
                             f" within {timeout:.0f} s: wait for it, or end that process"
                         ) from None
-                    time.sleep(0.1)
+                    pause(0.1)
             os.ftruncate(handle, 0)
             os.pwrite(handle, f"process {os.getpid()}: {purpose}\n".encode(), 0)
             yield

@@ -23,6 +23,8 @@ from . import nodes, rollout
 from .answers import Answer
 from .api import API, APPLY, Document, RefusedError, Resource, UnreachableError
 from .errors import HostError
+from .host import Host
+from .waiting import pause
 
 MANAGER = "kubeinstall"
 # Others are refused while these are missing; among themselves, and all the rest, stay in the order they are written in.
@@ -60,7 +62,7 @@ def main(spec: Dict[str, Any]) -> Dict[str, Any]:
     try:
         access = {key: spec[key] for key in ("server", "authority", "certificate", "key")}
         api = API(**access, others=spec.get("others", ()), patience=patience)
-        with contextlib.closing(api):
+        with Host(spec.get("root", "/")).acting("apply manifests", check=check), contextlib.closing(api):
             api.request("GET", "/version")
             application = Application(api, check)
             changes = [change for item in items if (change := application.settle(item))]
@@ -229,7 +231,7 @@ class Application:
                 raise RefusedError(
                     404, f"this cluster has no kind {kind} in {version}: its definition has to come with it"
                 )
-            time.sleep(0.1)
+            pause(0.1)
             resource = self.api.resource(version, kind, fresh=True)
         return resource
 
@@ -250,7 +252,7 @@ class Application:
             except RefusedError as refusal:
                 if not _passes(refusal) or time.monotonic() >= deadline:
                     raise
-            time.sleep(0.1)
+            pause(0.1)
 
 
 def _passes(refusal: RefusedError) -> bool:

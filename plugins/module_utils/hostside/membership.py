@@ -3,9 +3,11 @@
 spec: server, authority, certificate, key (paths on the host), operation, check, seconds, and
     ask                      {nodes: {name: address}, shares: {name: podCIDR},
                              marks: {mark: {name, machine_id, address, at}}}
-    foresee  name            {there, silent, pods, lost}: what its removal costs
-    remove   name            {changes, facts}: the node is drained, marked and gone
+    foresee  name            {there, silent, pods, lost, empty_dirs}: what its removal costs
+    drain    name            {changes, silent}: the node is cordoned, and drained unless its kubelet does not report
+    force    name            {changes}: the pods of a node whose kubelet does not report are deleted at once
     mark     marks: {mark: {name, machine_id, address}}     {changes}: these are not to come back by themselves
+    delete   name            {changes}: the Node of a removal that is recorded is gone
     welcome  marks: [mark]   {changes}: these may
 `changes` are sentences; with `check` nothing is touched. A mark is KIND.NAME, KIND being node or etcd.
 """
@@ -19,6 +21,7 @@ from urllib.parse import quote
 from . import drain, nodes, notes
 from .answers import Answer, Changes
 from .api import API, Document, operate
+from .errors import HostError
 
 MARKS = "kubeinstall-removed"
 
@@ -41,12 +44,20 @@ class Foreseen(NamedTuple):
     silent: bool
     pods: List[str]
     lost: List[str]
+    empty_dirs: List[str]
+
+
+class Drained(NamedTuple):
+    changes: List[str]
+    silent: bool
 
 
 ANSWERS = {
     "ask": Answer(Known, reads=True),
     "foresee": Answer(Foreseen, reads=True),
-    "remove": Answer(Changes),
+    "drain": Answer(Drained),
+    "force": Answer(Changes),
+    "delete": Answer(Changes),
     "mark": Answer(Changes),
     "welcome": Answer(Changes),
 }
@@ -67,38 +78,56 @@ def ask(api: API, _spec: Dict[str, Any]) -> Dict[str, Any]:
 
 def foresee(api: API, spec: Dict[str, Any]) -> Dict[str, Any]:
     """Refused here, before anything is touched, where a disruption budget would not let a pod go."""
-    node = api.get(f"/api/v1/nodes/{quote(spec['name'])}")
+    node = api.get(_path(spec["name"]))
     if node is None or drain.silent(node):
         there = drain.pods(api, spec["name"]) if node else []
-        pods = [drain.title(pod) for pod in there]
-        return {"there": node is not None, "silent": node is not None, "pods": pods, "lost": []}
+        return {"there": node is not None, "silent": node is not None, **drain.described(there)}
     return {"there": True, "silent": False, **drain.foresee(api, spec["name"])}
 
 
-def remove(api: API, spec: Dict[str, Any]) -> Dict[str, Any]:
-    name, path = spec["name"], f"/api/v1/nodes/{quote(spec['name'])}"
-    node = api.get(path)
-    changes = []
-    if node is not None:
-        there = drain.pods(api, name)
-        way = "given up, for its kubelet is silent" if drain.silent(node) else "evicted"
-        changes.append(f"drain {name}: {len(there)} pods are {way}")
-        if not spec["check"]:
-            drain.drain(api, name, spec["seconds"])
-    # Before the node is gone: a run that is cut short here is one after which it does not come back by itself.
-    known = {key: value for key, value in _known(node).items() if value}
-    changes += _mark(api, {f"node.{name}": {**spec["marks"][f"node.{name}"], **known}}, check=spec["check"])
-    if node is not None:
-        changes.append(f"delete Node {name}")
-        if not spec["check"]:
-            api.request("DELETE", path)
+def drain_node(api: API, spec: Dict[str, Any]) -> Dict[str, Any]:
+    """`silent`: its kubelet does not report, so that what is left of its pods has to be force-deleted."""
+    node = api.get(_path(spec["name"]))
+    if node is None:
+        return {"changes": [], "silent": False}
+    changes = drain.planned(api, node)
+    if spec["check"]:
+        return {"changes": changes, "silent": drain.silent(node)}
+    return {"changes": changes, "silent": not drain.drain(api, spec["name"], spec["seconds"])}
+
+
+def force_delete(api: API, spec: Dict[str, Any]) -> Dict[str, Any]:
+    name, node = spec["name"], api.get(_path(spec["name"]))
+    there = drain.pods(api, name) if node else []
+    if node is None or not there:
+        return {"changes": []}
+    if not drain.silent(node):
+        raise HostError(f"the kubelet of {name} reports again: its pods were not force-deleted. Run the command again")
     if not spec["check"]:
-        nodes.forget(api, name)
-    return {"changes": changes}
+        drain.force_delete(api, there)
+    return {"changes": [f"force-delete {len(there)} pods of {name}"]}
 
 
 def mark(api: API, spec: Dict[str, Any]) -> Dict[str, Any]:
-    return {"changes": _mark(api, spec["marks"], check=spec["check"])}
+    """A node's own word on its machine-id and address goes before the inventory's."""
+    wanted = dict(spec["marks"])
+    for name, one in wanted.items():
+        if name.startswith("node."):
+            known = _known(api.get(_path(one["name"])))
+            wanted[name] = {**one, **{key: value for key, value in known.items() if value}}
+    return {"changes": _mark(api, wanted, check=spec["check"])}
+
+
+def delete(api: API, spec: Dict[str, Any]) -> Dict[str, Any]:
+    """HostError where the Node could register again: its removal has to be recorded before."""
+    name, there = spec["name"], api.get(_path(spec["name"])) is not None
+    if there and not spec["check"]:
+        if f"node.{name}" not in notes.read(api, MARKS):
+            raise HostError(f"the removal of {name} is not recorded, so its Node was not deleted: record it first")
+        api.request("DELETE", _path(name))
+    if not spec["check"]:
+        nodes.forget(api, name)
+    return {"changes": [f"delete Node {name}"] if there else []}
 
 
 def _mark(api: API, wanted: Dict[str, Any], *, check: bool) -> List[str]:
@@ -118,6 +147,10 @@ def welcome(api: API, spec: Dict[str, Any]) -> Dict[str, Any]:
     return {"changes": [f"forget that {there[name]['name']} was removed" for name in gone]}
 
 
+def _path(name: str) -> str:
+    return f"/api/v1/nodes/{quote(name)}"
+
+
 def _known(node: Optional[Document]) -> Dict[str, str]:
     if node is None:
         return {}
@@ -129,4 +162,12 @@ def _address(node: Document) -> str:
     return next((str(one["address"]) for one in addresses if one["type"] == "InternalIP"), "")
 
 
-_OPERATIONS = {"ask": ask, "foresee": foresee, "remove": remove, "mark": mark, "welcome": welcome}
+_OPERATIONS = {
+    "ask": ask,
+    "foresee": foresee,
+    "drain": drain_node,
+    "force": force_delete,
+    "mark": mark,
+    "delete": delete,
+    "welcome": welcome,
+}

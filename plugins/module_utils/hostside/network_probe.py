@@ -26,6 +26,7 @@ from typing import Any, Callable, List, NamedTuple
 
 from .answers import Answer
 from .host import Host
+from .waiting import pause
 
 # Where containerd and Docker keep pods' network namespaces.
 NAMESPACES = ("/run/netns", "/run/docker/netns")
@@ -136,7 +137,7 @@ def _tried(seconds: float, whence: str, attempts: dict[str, list[tuple[str, Atte
                 said = f"answers wrongly: {error}"
             if time.monotonic() >= deadline:
                 return said
-            time.sleep(0.1)
+            pause(0.1)
 
     flat = [(check, what, attempt) for check, items in attempts.items() for what, attempt in items]
     with ThreadPoolExecutor(BESIDE) as pool:

@@ -14,6 +14,7 @@ from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 from . import notes
 from .api import API, MERGE, Document, RefusedError
 from .errors import HostError
+from .waiting import pause
 
 RECORD = "kubeinstall-nodes"
 # The record of earlier versions, on the Node. It does not decide what is removed.
@@ -118,7 +119,7 @@ def _find(api: API, name: str, patience: Optional[float], manager: str) -> Optio
             raise HostError(
                 f"Node {name} was not registered within {patience:.0f} s: look at its kubelet (journalctl -u kubelet)"
             )
-        time.sleep(0.25)
+        pause(0.25)
     return _of(node, manager) if node else None
 
 

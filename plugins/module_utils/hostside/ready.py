@@ -8,11 +8,15 @@ import socket
 import ssl
 import time
 import urllib.parse
-from typing import Any
+from typing import Any, Callable, Optional
 
 from . import units
 from .host import Host
 
+# Of the time of a unit's start: what is missing, None when it holds.
+Look = Callable[[float], Optional[str]]
+# Kept out of the way of those that have none of it.
+ROLLING = ("node", "lease", "followers")
 FLAPPING = 5  # restarts by systemd during one wait after which waiting longer helps nobody
 
 
@@ -20,11 +24,13 @@ def wait(host: Host, unit: str, condition: dict[str, Any], before: str) -> str:
     """Wait until `unit` runs in another invocation than `before` and fulfils its condition; its new invocation is
     returned.
 
-    condition: {url, ca, certificate, key, status} or {socket}, and {file}, with {timeout} in seconds (120).
+    condition: {url, ca, certificate, key, status}, {socket} or {cri: socket}, and {file}, with {timeout} in seconds
+    (120), and what hostside/rolling.py has.
     """
     timeout = float(condition.get("timeout", 120))
     deadline, pause, problem = time.monotonic() + timeout, 0.03, "it did not start"
     restarts: int | None = None
+    looks = _looks(host, condition, restarted=bool(before))
     while True:
         state = units.show(host, unit)
         count = int(state.get("NRestarts") or 0)
@@ -32,7 +38,7 @@ def wait(host: Host, unit: str, condition: dict[str, Any], before: str) -> str:
         if state.get("ActiveState") == "failed" or count - restarts >= FLAPPING:
             raise units.failure(host, unit, "does not stay up")
         if units.running(state) and state.get("InvocationID") != before:
-            missing = unfulfilled(host, condition)
+            missing = unfulfilled(host, condition) or _first(looks, state)
             # Only if it is still the same start: one that answered and died at once is not ready.
             if missing is None and units.show(host, unit).get("InvocationID") == state["InvocationID"]:
                 return state["InvocationID"]
@@ -43,17 +49,38 @@ def wait(host: Host, unit: str, condition: dict[str, Any], before: str) -> str:
         pause = min(pause * 1.5, 0.3)
 
 
+def _looks(host: Host, condition: dict[str, Any], *, restarted: bool) -> list[Look]:
+    if not any(condition.get(key) for key in ROLLING):
+        return []
+    from . import rolling
+
+    return rolling.looks(host, condition, restarted=restarted)
+
+
+def _first(looks: list[Look], state: dict[str, str]) -> str | None:
+    since = units.started_at(state) if looks else 0.0
+    return next((problem for look in looks if (problem := look(since))), None)
+
+
 def unfulfilled(host: Host, condition: dict[str, Any]) -> str | None:
     """What is still missing, None when the service is ready."""
     if "url" in condition:
         problem = _url(host, condition)
     elif "socket" in condition:
         problem = _socket(host.path(condition["socket"]))
+    elif "cri" in condition:
+        problem = _cri(host, condition["cri"])
     else:
         problem = None
     if problem is None and "file" in condition and not os.path.exists(host.path(condition["file"])):
         return f"{condition['file']} is not there yet"
     return problem
+
+
+def _cri(host: Host, path: str) -> str | None:
+    from . import cri, rolling
+
+    return cri.problem(host.path(path), network=rolling.has_network(host))
 
 
 def _socket(path: str) -> str | None:

@@ -2,7 +2,8 @@
 
 spec: server, authority, certificate, key (paths on the host), operation, check, seconds, and
     ask                   {roll: {host: {boot, at, done}}}: whom a run that was cut short has begun with
-    foresee  name         {pods, staying, silent, alone, cordoned}: what becomes of the node's pods, and of the node
+    foresee  name         {pods, empty_dirs, staying, silent, alone, cordoned}: what becomes of the node's pods, of
+                          data in their emptyDir volumes, and of the node
     begin    boots        {changes}: these are to be rebooted; {host: the boot that it is to get out of}
     empty    name         {changes}: the node is cordoned, and drained where others take pods
     finish   name, booted, since
@@ -14,15 +15,15 @@ spec: server, authority, certificate, key (paths on the host), operation, check,
 
 from __future__ import annotations
 
-import calendar
 import time
 from typing import Any, Dict, List, NamedTuple
 from urllib.parse import quote
 
-from . import drain, notes, rollout
+from . import drain, node_status, notes, rollout
 from .answers import Answer, Changes
 from .api import API, MERGE, Document, operate
 from .errors import HostError
+from .waiting import pause
 
 # Names the nodes that were cordoned for their reboot, and by nobody before. A kubelet can't write to this ConfigMap.
 CORDONED = "kubeinstall-cordoned"
@@ -43,6 +44,7 @@ class Asked(NamedTuple):
 
 class Foreseen(NamedTuple):
     pods: List[str]
+    empty_dirs: List[str]
     staying: List[str]
     silent: bool
     alone: bool
@@ -72,9 +74,15 @@ def foresee(api: API, spec: Dict[str, Any]) -> Dict[str, Any]:
     node = _node(api, name)
     silent, alone = drain.silent(node), _alone(api, name)
     there = [drain.title(pod) for pod in drain.pods(api, name)]
-    going = [] if silent or alone else drain.foresee(api, name, returns=True)["pods"]
-    staying = [pod for pod in there if pod not in going]
-    return {"pods": going, "staying": staying, "silent": silent, "alone": alone, "cordoned": _cordoned(api, node)}
+    going = drain.described([]) if silent or alone else drain.foresee(api, name, returns=True)
+    return {
+        "pods": going["pods"],
+        "empty_dirs": going["empty_dirs"],
+        "staying": [pod for pod in there if pod not in going["pods"]],
+        "silent": silent,
+        "alone": alone,
+        "cordoned": _cordoned(api, node),
+    }
 
 
 def begin(api: API, spec: Dict[str, Any]) -> Dict[str, Any]:
@@ -88,19 +96,16 @@ def begin(api: API, spec: Dict[str, Any]) -> Dict[str, Any]:
 
 
 def empty(api: API, spec: Dict[str, Any]) -> Dict[str, Any]:
-    name, changes = spec["name"], []
+    name = spec["name"]
     node = _node(api, name)
     if _alone(api, name):
         return {"changes": []}
-    if not node["spec"].get("unschedulable"):
-        changes.append(f"cordon {name}")
-        if not spec["check"]:
+    changes = drain.planned(api, node, returns=True)
+    if not spec["check"]:
+        if not node["spec"].get("unschedulable"):
             # Recorded first: a node that is cordoned without a record stays cordoned.
             notes.write(api, CORDONED, {name: True})
             api.request("PATCH", _path(name), {"spec": {"unschedulable": True}}, MERGE)
-    going = [] if drain.silent(node) else drain.pods(api, name, returns=True)
-    changes += [f"drain {name}: {len(going)} pods are evicted"] if going else []
-    if not spec["check"]:
         # Budgets that the nodes before have used up for the moment are waited for.
         drain.drain(api, name, spec["seconds"], returns=True)
     return {"changes": changes}
@@ -132,21 +137,14 @@ def _done(api: API, name: str) -> None:
 
 
 def _wait_until_ready(api: API, spec: Dict[str, Any]) -> None:
-    """Ready by its kubelet's own word since that was started: for a while the API still has what it said before."""
     name, deadline = spec["name"], time.monotonic() + spec["seconds"]
-    while True:
-        ready = _condition(_node(api, name))
-        # The API keeps whole seconds.
-        heard = _time(ready["lastHeartbeatTime"]) >= int(spec["since"])
-        if heard and ready["status"] == "True":
-            return
+    while problem := node_status.not_ready_since(_node(api, name), spec["since"]):
         if time.monotonic() > deadline:
-            why = f"is not Ready: {ready.get('message')}" if heard else "was not heard of since its kubelet was started"
             raise HostError(
-                f"after {spec['seconds']:.0f} s the node {name} {why} (journalctl -u kubelet on it). It stays cordoned:"
-                " once it is well, run this again"
+                f"Node {name} was not ready within {spec['seconds']:.0f} s: {problem}. Check `journalctl -u kubelet` on"
+                f" {name} and run the command again; until then the node stays cordoned"
             )
-        time.sleep(PAUSE)
+        pause(PAUSE)
 
 
 def _wait_for_dns(api: API, spec: Dict[str, Any]) -> None:
@@ -164,7 +162,7 @@ def _wait_for_dns(api: API, spec: Dict[str, Any]) -> None:
                 f"after {spec['seconds']:.0f} s the cluster's DNS on {spec['name']} is not ready since its reboot:"
                 f" {', '.join(waiting)} (kubectl -n {namespace} describe pods)"
             )
-        time.sleep(PAUSE)
+        pause(PAUSE)
     rollout.wait(api, {"nodes": [], "deployments": [DNS]}, spec["seconds"])
 
 
@@ -173,7 +171,7 @@ def _runs(pod: Document, booted: float) -> bool:
     if pod["metadata"].get("deletionTimestamp") or pod["status"].get("phase") in drain.DONE:
         return True
     states = [one.get("state", {}).get("running") for one in pod["status"].get("containerStatuses", [])]
-    started = all(state and _time(state["startedAt"]) >= int(booted) for state in states)
+    started = all(state and node_status.seconds(state["startedAt"]) >= int(booted) for state in states)
     return started and any(
         one["type"] == "Ready" and one["status"] == "True" for one in pod["status"].get("conditions", [])
     )
@@ -190,16 +188,6 @@ def _node(api: API, name: str) -> Document:
     return node
 
 
-def _condition(node: Document) -> Document:
-    conditions = node["status"].get("conditions", [])
-    never = {"status": "Unknown", "lastHeartbeatTime": "1970-01-01T00:00:00Z"}
-    return next((one for one in conditions if one["type"] == "Ready"), never)
-
-
-def _time(text: str) -> int:
-    return calendar.timegm(time.strptime(text, "%Y-%m-%dT%H:%M:%SZ"))
-
-
 def _cordoned(api: API, node: Document) -> bool:
     """Whether somebody else has cordoned it: it stays so."""
     return bool(node["spec"].get("unschedulable")) and node["metadata"]["name"] not in notes.read(api, CORDONED)
@@ -213,7 +201,7 @@ def _alone(api: API, name: str) -> bool:
 
 def _takes_pods(node: Document) -> bool:
     shut = any(taint["effect"] in ("NoSchedule", "NoExecute") for taint in node["spec"].get("taints", []))
-    return _condition(node)["status"] == "True" and not shut and not node["spec"].get("unschedulable")
+    return node_status.ready(node)["status"] == "True" and not shut and not node["spec"].get("unschedulable")
 
 
 _OPERATIONS = {"ask": ask, "foresee": foresee, "begin": begin, "empty": empty, "finish": finish}

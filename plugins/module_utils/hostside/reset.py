@@ -8,13 +8,11 @@ from __future__ import annotations
 import glob
 import json
 import os
-import signal
-import time
 from typing import Any, List, NamedTuple
 
-from . import packetfilter, removal, stored_backups, units
+from . import packetfilter, pods, removal, stored_backups, units
 from .answers import Answer
-from .engines import CONTAINERD, DOCKER, end_docker_pods, others_of_docker
+from .engines import CONTAINERD, DOCKER, others_of_docker
 from .errors import HostError
 from .files import read
 from .host import Host
@@ -22,10 +20,8 @@ from .record import Record, recorded
 
 # What may hold another's things, by the component that runs on it.
 ENGINE_DATA = {CONTAINERD: "/var/lib/containerd", DOCKER: "/var/lib/docker"}
-SHIM = "containerd-shim-runc-v2"
 # Those that would put back what is being taken away.
 FIRST = ("kubelet", "kube-proxy", "flannel")
-SECONDS = 30
 
 
 class Reset(NamedTuple):
@@ -73,19 +69,19 @@ def _reset(host: Host, spec: dict[str, Any]) -> dict[str, Any]:
             unit = records[name].data.get("unit") if name in records else None
             if unit and not check:
                 units.stop(host, unit)
-        removed += _pods(host, records, check)
+        removed += pods.end(host, records, check)
         # Who uses an engine besides is seen when the pods are gone.
         kept = _keep_foreign(host, components, records, check)
         removed += _network(host, check)
         if not check:
             for component in components:
                 for path in component["remove"]:
-                    unmount(host, path + "/")
+                    pods.unmount(host, path + "/")
     for component in components:
         removed += removal.remove(host, {**component, "check": check}, stay=[])["removed"]
     if not check:
         units.daemon_reload(host)
-        _remove_empty(host, [path for record in records.values() for path in record.data["directories"]])
+        pods.remove_empty(host, [path for record in records.values() for path in record.data["directories"]])
         _control_groups(host)
     return {"removed": removed, "kept": kept}
 
@@ -99,7 +95,7 @@ def _alone(
     if engines and not check:
         units.stop(host, "kubelet.service")
     with host.lock("reset"):
-        removed = _pods(host, records, check) if engines else []
+        removed = pods.end(host, records, check) if engines else []
     kept = _keep_foreign(host, [one for one in components if one["name"] in engines], records, check)
     for component in components:
         removed += removal.remove(host, {**component, "check": check, "unfinished": unfinished}, stay)["removed"]
@@ -127,19 +123,12 @@ def _foreign(host: Host, record: Record, data: str, *, check: bool) -> str | Non
     # Whatever the engine's folder was before, Docker is what people run containers of their own with.
     if not os.listdir(host.path(data)) or (data in record.data["directories"] and not docker):
         return None
-    _started(host, record, check)
+    pods.start_engine(host, record, check)
     try:
         others = others_of_docker(host) if docker else _foreign_namespaces(host)
     except HostError as error:
         return f"who uses it can't be known: {error}"
     return f"it also holds {', '.join(others)}" if others else None
-
-
-def _started(host: Host, record: Record, check: bool) -> None:
-    """What is in an engine is asked of the engine itself."""
-    unit = record.data.get("unit")
-    if unit and not check and not units.running(units.show(host, unit)):
-        host.run(["systemctl", "start", unit], check=False, timeout=90)
 
 
 def _foreign_namespaces(host: Host) -> list[str]:
@@ -150,75 +139,6 @@ def _foreign_namespaces(host: Host) -> list[str]:
 
     others = sorted(set(ask("namespaces", "ls")) - {"k8s.io"})
     return [name for name in others if any(ask("--namespace", name, what, "ls") for what in ("containers", "images"))]
-
-
-# Pods
-
-
-def _pods(host: Host, records: dict[str, Record], check: bool) -> list[str]:
-    """End all containers that Kubernetes runs, and remove their network namespaces."""
-    removed = []
-    if CONTAINERD in records:
-        removed += _containerd_pods(host, check)
-    if DOCKER in records and records[DOCKER].data.get("unit"):
-        _started(host, records[DOCKER], check)
-        count = end_docker_pods(host, check=check)
-        removed += [f"{count} containers of pods"] if count else []
-    return removed
-
-
-def _containerd_pods(host: Host, check: bool) -> list[str]:
-    shims = _shims()
-    removed = [f"{len(shims)} running pods"] if shims else []
-    if check:
-        return removed
-    deadline = time.monotonic() + SECONDS
-    while shims:
-        for pid in _with_descendants(shims):
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                continue
-        if time.monotonic() > deadline:
-            raise HostError(f"the containers of {len(shims)} pods do not end: processes {', '.join(map(str, shims))}")
-        time.sleep(0.05)
-        shims = _shims()
-    unmount(host, "/run/netns/cni-")
-    for path in glob.glob(host.path("/run/netns/cni-*")):
-        os.unlink(path)
-    _remove_empty(host, ["/run/netns"])
-    return removed
-
-
-def _shims() -> list[int]:
-    """The processes that stand above the containers of pods; not those of a host that is a container on this one."""
-    ours, found = os.readlink("/proc/self/ns/pid"), []
-    for name in filter(str.isdigit, os.listdir("/proc")):
-        try:
-            with open(f"/proc/{name}/cmdline", "rb") as handle:
-                words = handle.read().decode(errors="replace").split("\0")
-            if os.path.basename(words[0]) == SHIM and "k8s.io" in words and os.readlink(f"/proc/{name}/ns/pid") == ours:
-                found.append(int(name))
-        except OSError:
-            continue
-    return found
-
-
-def _with_descendants(pids: list[int]) -> list[int]:
-    """The processes below `pids`, and after them `pids` themselves."""
-    children: dict[int, list[int]] = {}
-    for name in filter(str.isdigit, os.listdir("/proc")):
-        try:
-            with open(f"/proc/{name}/stat", "rb") as handle:
-                parent = int(handle.read().rpartition(b")")[2].split()[1])
-        except OSError:
-            continue  # it has ended meanwhile
-        children.setdefault(parent, []).append(int(name))
-    below, waiting = [], list(pids)
-    while waiting:
-        waiting = [child for pid in waiting for child in children.get(pid, [])]
-        below += waiting
-    return below + pids
 
 
 def _control_groups(host: Host) -> None:
@@ -254,26 +174,3 @@ def _pod_network(host: Host) -> str | None:
         return str(json.loads(text)["Network"]) if text else None
     except (ValueError, KeyError):
         return None
-
-
-def mounts(prefix: str) -> list[str]:
-    """What is mounted at paths that begin so, innermost first."""
-    points = [line.split()[1] for line in (read("/proc/self/mounts") or "").splitlines()]
-    plain = [point.encode().decode("unicode_escape").encode("latin-1").decode(errors="replace") for point in points]
-    return sorted((point for point in plain if point.startswith(prefix)), reverse=True)
-
-
-def unmount(host: Host, prefix: str) -> None:
-    """Volumes may be anybody's data: nothing below a folder is removed while something is still mounted there."""
-    while points := mounts(host.path(prefix)):
-        host.run(["umount", "--lazy", points[0]], check=False)
-        if mounts(host.path(prefix)) == points:
-            raise HostError(f"{points[0]} can't be unmounted, so nothing there was removed: unmount it and run again")
-
-
-def _remove_empty(host: Host, directories: list[str]) -> None:
-    """Folders that several components shared, recorded by the one that came first; never one that is mounted."""
-    for path in sorted(set(directories), reverse=True):
-        full = host.path(path)
-        if os.path.isdir(full) and not os.path.ismount(full) and not os.listdir(full):
-            os.rmdir(full)

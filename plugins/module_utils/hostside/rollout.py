@@ -7,6 +7,7 @@ from typing import Any
 
 from .api import API
 from .errors import HostError
+from .waiting import pause
 
 
 def wait(api: API, wanted: dict[str, Any], patience: float) -> None:
@@ -19,7 +20,7 @@ def wait(api: API, wanted: dict[str, Any], patience: float) -> None:
             return
         if time.monotonic() >= deadline:
             raise HostError(f"not ready within {patience:.0f} s: {'; '.join(missing)}")
-        time.sleep(0.25)
+        pause(0.25)
 
 
 def _node(api: API, name: str) -> str | None:

@@ -9,6 +9,7 @@ from . import etcd
 from .errors import HostError
 from .host import Host
 from .ready import unfulfilled
+from .waiting import pause
 
 SECONDS = 60
 
@@ -38,4 +39,4 @@ def _one_answers(host: Host, urls: list[str], ca: str | None, seconds: float) ->
                 f"nobody would do its work while it is restarted: {'; '.join(map(str, problems))}. Nothing was changed:"
                 " bring one of them back first"
             )
-        time.sleep(0.3)
+        pause(0.3)

@@ -17,6 +17,7 @@ from typing import Any, Dict, List, NamedTuple, Optional
 from .answers import Answer
 from .api import API, Document, UnreachableError
 from .errors import HostError
+from .waiting import pause
 
 # Not a namespace of its own: one takes five seconds to go, whatever is in it.
 NAMESPACE = "kube-system"
@@ -215,7 +216,7 @@ def wait_for_pods(api: API, nodes: list[str], seconds: float) -> tuple[dict[str,
         if not reasons or time.monotonic() >= deadline:
             ready = {node: pods[node]["status"]["podIP"] for node in nodes if node not in reasons}
             return ready, {node: reason + last_event(api, pods.get(node)) for node, reason in reasons.items()}
-        time.sleep(0.2)
+        pause(0.2)
 
 
 def last_event(api: API, pod: Document | None) -> str:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from ansible_collections.kubeinstall.cluster.plugins.module_utils.hostside.api import API, MERGE
 
-__all__ = ["budget", "pod", "report"]
+__all__ = ["budget", "pod", "report", "rooted"]
 
 # What else a node has to say of itself.
 OTHERS = (
@@ -24,10 +25,30 @@ def report(api: API, name: str, ready: str, heard: str = "2026-01-01T00:00:00Z")
     api.request("PATCH", f"/api/v1/nodes/{name}/status", {"status": status}, MERGE)
 
 
-def pod(api: API, node: str, name: str, *, owner: str = "", phase: str = "Running", **annotations: str) -> None:
+def rooted(access: dict[str, Any]) -> dict[str, Any]:
+    """The access with a root directory for the host's lock, which several tests take."""
+    return {**access, "root": str(Path(access["key"]).parent / "root")}
+
+
+def pod(
+    api: API,
+    node: str,
+    name: str,
+    *,
+    owner: str = "",
+    phase: str = "Running",
+    grace: int = 0,
+    volumes: tuple[dict[str, Any], ...] = (),
+    annotations: dict[str, str] | None = None,
+) -> None:
     owners = [{"apiVersion": "apps/v1", "kind": owner, "name": "x", "uid": "1", "controller": True}] if owner else []
-    metadata = {"name": name, "labels": {"app": name}, "ownerReferences": owners, "annotations": annotations}
-    spec = {"nodeName": node, "containers": [{"name": "x", "image": "x"}], "terminationGracePeriodSeconds": 0}
+    metadata = {"name": name, "labels": {"app": name}, "ownerReferences": owners, "annotations": annotations or {}}
+    spec = {
+        "nodeName": node,
+        "containers": [{"name": "x", "image": "x"}],
+        "terminationGracePeriodSeconds": grace,
+        "volumes": list(volumes),
+    }
     body = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
     api.request("POST", "/api/v1/namespaces/default/pods", body)
     conditions = [{"type": "Ready", "status": "True"}]

@@ -19,6 +19,8 @@ from ansible_collections.kubeinstall.cluster.plugins.module_utils.hostside.api i
 )
 from ansible_collections.kubeinstall.cluster.plugins.module_utils.hostside.errors import HostError
 
+from tests.unit.hostside.nodes import rooted
+
 Document = dict[str, Any]
 RECORD = f"ConfigMap kube-system/{nodes.RECORD}"
 NOTHING: Document = {"nodes": [], "deployments": []}
@@ -43,7 +45,7 @@ def run(
 ) -> list[Document]:
     items = [{"object": copy.deepcopy(item), "place": f"document {number}"} for number, item in enumerate(objects, 1)]
     result = manifests.main(
-        access
+        rooted(access)
         | {"check": check, "patience": 5, "objects": items, "nodes": copy.deepcopy(wanted_nodes or {})}
         | {"wait_for": NOTHING}
     )
@@ -176,7 +178,7 @@ def test_no_cluster_yet(api_access: dict[str, Any], tmp_path: Path, with_certifi
     if not with_certificate:
         access["certificate"] = str(tmp_path / "none.crt")
     items = [{"object": config_map("x", {"a": "1"}), "place": "document 1"}]
-    spec = access | {
+    spec = rooted(access) | {
         "wait_for": NOTHING,
         "patience": 0.1,
         "objects": items,
@@ -267,7 +269,7 @@ def test_unregistered_node(api_access: dict[str, Any], api: API) -> None:
     wanted = settings("nobody", {"a": "b"}, OURS)
     _, change = run(api_access, wanted_nodes=wanted, check=True)
     assert (change["action"], change["before"], change["after"]["taints"]) == ("create", None, [OURS])
-    spec = api_access | {"check": False, "patience": 0.5, "objects": [], "nodes": wanted, "wait_for": NOTHING}
+    spec = rooted(api_access) | {"check": False, "patience": 0.5, "objects": [], "nodes": wanted, "wait_for": NOTHING}
     with pytest.raises(HostError, match="Node nobody was not registered within"):
         manifests.main(spec)
     assert api.get("/api/v1/nodes/nobody") is None
@@ -384,7 +386,7 @@ def test_what_does_not_become_ready_is_named(api_access: dict[str, Any], api: AP
     }
     items = [{"object": deployment, "place": "here"}]
     wanted = {"nodes": ["silent"], "deployments": [f"{namespace}/idle", f"{namespace}/absent"]}
-    spec = api_access | {"check": False, "patience": 0.5, "objects": items, "nodes": {}, "wait_for": wanted}
+    spec = rooted(api_access) | {"check": False, "patience": 0.5, "objects": items, "nodes": {}, "wait_for": wanted}
     with pytest.raises(HostError) as failure:
         manifests.main(spec)
     for sentence in (

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from typing import Any
 
 import pytest
@@ -11,42 +10,46 @@ from ansible_collections.kubeinstall.cluster.plugins.module_utils.hostside impor
 from ansible_collections.kubeinstall.cluster.plugins.module_utils.hostside.api import API, RefusedError
 from ansible_collections.kubeinstall.cluster.plugins.module_utils.hostside.errors import HostError
 
-from tests.unit.hostside.nodes import budget, pod, report
+from tests.unit.hostside.nodes import budget, pod, report, rooted
 
 Document = dict[str, Any]
 
 
 def spec(access: Document, operation: str, node: str, *, check: bool = False) -> Document:
     marks = {f"node.{node}": {"name": node, "address": "192.0.2.99", "machine_id": ""}}
-    return {**access, "operation": operation, "name": node, "check": check, "seconds": 5, "marks": marks}
+    return {**rooted(access), "operation": operation, "name": node, "check": check, "seconds": 5, "marks": marks}
 
 
 def test_a_node_is_emptied_remembered_and_gone(api: API, api_access: Document, node: str) -> None:
-    pod(api, node, "web", owner="ReplicaSet")
+    pod(api, node, "web", owner="ReplicaSet", volumes=({"name": "cache", "emptyDir": {}},))
     pod(api, node, "alone")
     pod(api, node, "everywhere", owner="DaemonSet")
     pod(api, node, "ended", phase="Succeeded")
-    pod(api, node, "mirror", **{"kubernetes.io/config.mirror": "1"})
+    pod(api, node, "mirror", annotations={"kubernetes.io/config.mirror": "1"})
     found = membership.main(spec(api_access, "foresee", node))
     assert sorted(found["pods"]) == ["default/alone", "default/web"]
     assert found["lost"] == ["default/alone"]
+    assert found["empty_dirs"] == ["default/web"]
     notes.write(api, nodes.RECORD, {node: {"labels": ["disk"], "taints": []}})
-    told = membership.main(spec(api_access, "remove", node, check=True))["changes"]
+    steps = ("drain", "mark", "delete")
+    told = [membership.main(spec(api_access, step, node, check=True))["changes"] for step in steps]
     assert node in notes.read(api, nodes.RECORD)
     assert len(drain.pods(api, node)) == 2
     assert f"node.{node}" not in notes.read(api, membership.MARKS)
-    assert membership.main(spec(api_access, "remove", node))["changes"] == told
+    with pytest.raises(HostError, match=f"the removal of {node} is not recorded, so its Node was not deleted"):
+        membership.main(spec(api_access, "delete", node))
+    assert [membership.main(spec(api_access, step, node))["changes"] for step in steps] == told
     assert told == [
-        f"drain {node}: 2 pods are evicted",
-        f"remember that {node} was removed (node)",
-        f"delete Node {node}",
+        [f"cordon {node}", f"drain {node}: evict 2 pods", f"delete emptyDir data on {node}: default/web"],
+        [f"remember that {node} was removed (node)"],
+        [f"delete Node {node}"],
     ]
     assert drain.pods(api, node) == []
     assert api.get(f"/api/v1/nodes/{node}") is None
     assert node not in notes.read(api, nodes.RECORD)
     mark = notes.read(api, membership.MARKS)[f"node.{node}"]
     assert (mark["name"], mark["machine_id"], mark["address"]) == (node, "8f14", "192.0.2.21")
-    assert membership.main(spec(api_access, "remove", node))["changes"] == []
+    assert [membership.main(spec(api_access, step, node))["changes"] for step in steps] == [[], [], []]
     welcome = {**spec(api_access, "welcome", node), "marks": [f"node.{node}"]}
     assert membership.main(welcome)["changes"] == [f"forget that {node} was removed"]
     assert membership.main(welcome)["changes"] == []
@@ -64,20 +67,31 @@ def test_a_disruption_budget_in_the_way_is_named_before_anything_is_touched(
         drain.drain(api, node, 1)
     allow = threading.Timer(1, lambda: budget(api, "guarded", allowed=1))
     allow.start()
-    assert drain.drain(api, node, 10) == "1 pods evicted"
+    assert drain.drain(api, node, 10) is True
+    assert drain.pods(api, node) == []
 
 
-def test_the_pods_of_a_silent_node_are_given_up_at_once(api: API, api_access: Document, node: str) -> None:
+def test_the_pods_of_a_node_without_a_kubelet_wait_for_their_containers(
+    api: API, api_access: Document, node: str
+) -> None:
+    """Force-deletion is a step of its own: the caller ends the containers before, where the host answers."""
     pod(api, node, "stuck", owner="ReplicaSet")
     budget(api, "stuck", allowed=0)
+    with pytest.raises(HostError, match=f"the kubelet of {node} reports again: its pods were not force-deleted"):
+        membership.main(spec(api_access, "force", node))
     report(api, node, "Unknown")
     found = membership.main(spec(api_access, "foresee", node))
     assert (found["silent"], found["pods"]) == (True, ["default/stuck"])
-    began = time.monotonic()
-    told = membership.main(spec(api_access, "remove", node))["changes"]
-    assert told[0] == f"drain {node}: 1 pods are given up, for its kubelet is silent"
-    assert time.monotonic() - began < 3
+    for check in (True, False):
+        assert membership.main(spec(api_access, "drain", node, check=check)) == {
+            "changes": [f"cordon {node}"],
+            "silent": True,
+        }
+    assert api.get("/api/v1/namespaces/default/pods/stuck") is not None
+    told = membership.main(spec(api_access, "force", node, check=True))["changes"]
+    assert membership.main(spec(api_access, "force", node))["changes"] == told == [f"force-delete 1 pods of {node}"]
     assert api.get("/api/v1/namespaces/default/pods/stuck") is None
+    assert membership.main(spec(api_access, "force", node))["changes"] == []
 
 
 def test_what_the_cluster_knows(api: API, api_access: Document, node: str) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.kubeinstall.cluster.plugins.module_utils.hostside import reset, stored_backups
+from ansible_collections.kubeinstall.cluster.plugins.module_utils.hostside import pods, reset, stored_backups
 from ansible_collections.kubeinstall.cluster.plugins.module_utils.hostside.host import Host
 from ansible_collections.kubeinstall.cluster.plugins.module_utils.hostside.record import Record
 
@@ -60,8 +60,8 @@ def test_mounts_are_found_innermost_first(monkeypatch: pytest.MonkeyPatch) -> No
         "/dev/vda /var/lib/kubelet-of-another ext4 rw 0 0",
         "/dev/vda /var/lib/kubelet ext4 rw 0 0",
     ]
-    monkeypatch.setattr(reset, "read", lambda _: "\n".join(lines))
-    assert reset.mounts("/var/lib/kubelet/") == [
+    monkeypatch.setattr(pods, "read", lambda _: "\n".join(lines))
+    assert pods.mounts("/var/lib/kubelet/") == [
         "/var/lib/kubelet/pods/a/volumes/x/a folder",
         "/var/lib/kubelet/pods/a/volumes/x",
     ]
@@ -75,11 +75,11 @@ def test_descendants_come_before_those_they_descend_from() -> None:
         try:
             found: list[int] = []
             while len(found) < 2:
-                found = reset._with_descendants([process.pid])
+                found = pods._with_descendants([process.pid])
             assert found[-1] == process.pid
             assert len(found) == 2
         finally:
-            for pid in reset._with_descendants([process.pid]):
+            for pid in pods._with_descendants([process.pid]):
                 subprocess.run(["kill", str(pid)], check=False)
 
 
@@ -88,7 +88,7 @@ def test_folders_that_others_still_use_stay(tmp_path: Path) -> None:
     (tmp_path / "etc/cni/net.d").mkdir(parents=True)
     (tmp_path / "etc/cni/foreign.conf").touch()
     directories = ["/etc/kubernetes", "/etc/kubernetes/pki", "/etc/cni", "/etc/cni/net.d", "/etc/kubernetes"]
-    reset._remove_empty(Host(str(tmp_path)), directories)
+    pods.remove_empty(Host(str(tmp_path)), directories)
     assert sorted(path.name for path in (tmp_path / "etc").rglob("*")) == ["cni", "foreign.conf"]
 
 

@@ -1,0 +1,125 @@
+"""What has to hold after a restart, besides the service's own answer, before the next host's turn.
+
+Of a component's condition `ready` (hostside/ready.py):
+    kubeconfig  path of one that the component task has written
+    node        name of this host's Node: Ready by a heartbeat since kubelet started, once a CNI configuration exists
+    lease       name of a leader election's Lease: a leader renews it after a restart
+    followers   [{unit, ready}]: those that ran before the restart run and fulfil their own condition again
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+from typing import Any, Callable, Dict, List, Optional, Tuple
+
+from . import node_status, units
+from .api import API, Document, RefusedError
+from .errors import HostError
+from .files import read
+from .host import Host
+from .ready import Look, unfulfilled
+
+# Of a kubeconfig, in the form that plugin_utils/spec.py gives it.
+ACCESS = {
+    "server": "server",
+    "authority": "certificate-authority",
+    "certificate": "client-certificate",
+    "key": "client-key",
+}
+CNI = "/etc/cni/net.d"
+CNI_ENDINGS = (".conf", ".conflist", ".json")
+LEASES = "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases"
+
+
+def looks(host: Host, condition: Dict[str, Any], *, restarted: bool) -> List[Look]:
+    """Functions of the time of the unit's start that return what is missing, None when it holds."""
+    found: List[Look] = []
+    if "node" in condition and has_network(host):
+        found.append(lambda since: _node(host, condition, since))
+    if "lease" in condition and restarted:
+        found.append(_renewal(host, condition))
+    found += [_follower(host, one) for one in condition.get("followers", ())]
+    return found
+
+
+def running_followers(host: Host, condition: Dict[str, Any]) -> Dict[str, Any]:
+    """The condition with those followers only that run now: what was down before is not this component's failure."""
+    there = [one for one in condition.get("followers", ()) if units.running(units.show(host, one["unit"]))]
+    return {**condition, "followers": there}
+
+
+def has_network(host: Host) -> bool:
+    """Whether a CNI configuration exists. Before it does, on a fresh host, no node can be Ready."""
+    directory = host.path(CNI)
+    return os.path.isdir(directory) and any(name.endswith(CNI_ENDINGS) for name in os.listdir(directory))
+
+
+def _ask(host: Host, condition: Dict[str, Any], path: str) -> Tuple[Optional[Document], Optional[str]]:
+    """(the document, None if there is none; the problem if the API does not answer)."""
+    try:
+        with contextlib.closing(API(**_access(host, condition["kubeconfig"]), patience=0)) as api:
+            return api.get(path), None
+    except RefusedError as refusal:
+        return None, f"the API refuses the request: {refusal}"
+    except HostError as error:
+        return None, str(error)
+
+
+def _access(host: Host, path: str) -> Dict[str, str]:
+    text, found = read(host.path(path)) or "", {}
+    for name, key in ACCESS.items():
+        match = re.search(rf"^\s*{key}: (\S+)$", text, re.MULTILINE)
+        if match is None:
+            raise HostError(f"{path} names no {key}")
+        found[name] = match[1] if name == "server" else host.path(match[1])
+    return found
+
+
+def _node(host: Host, condition: Dict[str, Any], since: float) -> Optional[str]:
+    name = condition["node"]
+    node, problem = _ask(host, condition, f"/api/v1/nodes/{name}")
+    problem = problem or node_status.not_ready_since(node, since)
+    return f"Node {name}: {problem}" if problem else None
+
+
+def _renewal(host: Host, condition: Dict[str, Any]) -> Look:
+    """A leader that renews its lease twice under our eyes runs its controllers; clocks of hosts don't count."""
+    path, seen = f"{LEASES}/{condition['lease']}", Renewals()
+
+    def look(_since: float) -> Optional[str]:
+        lease, problem = _ask(host, condition, path)
+        return problem or seen.missing(condition["lease"], lease)
+
+    return look
+
+
+class Renewals:
+    """What was seen of a Lease."""
+
+    def __init__(self) -> None:
+        self._last: Tuple[str, str] = ("", "")
+
+    def missing(self, name: str, lease: Optional[Document]) -> Optional[str]:
+        """Why it is not known yet that a leader is at work; None once one was seen to renew."""
+        spec = (lease or {}).get("spec", {})
+        now = (spec.get("holderIdentity") or "", spec.get("renewTime") or "")
+        before, self._last = self._last, now
+        if now[0] and before[0] == now[0] and before[1] != now[1]:
+            return None
+        return f"no leader renews the lease {name} (last: {now[0] or 'none'})"
+
+
+def _follower(host: Host, follower: Dict[str, Any]) -> Callable[[float], Optional[str]]:
+    def look(_since: float) -> Optional[str]:
+        unit = follower["unit"]
+        state = units.show(host, unit)
+        if not units.running(state):
+            return f"{unit}, which uses it, is {state.get('ActiveState')}"
+        problem = unfulfilled(host, follower["ready"])
+        if problem is None and "node" in follower["ready"] and has_network(host):
+            problem = _node(host, follower["ready"], units.started_at(state))
+        return f"{unit}, which uses it, is not healthy: {problem}" if problem else None
+
+    return look
