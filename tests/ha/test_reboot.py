@@ -63,6 +63,28 @@ def test_a_node_and_control_planes(cluster: Cluster) -> None:
     whole(cluster)
 
 
+def dns_nodes(cluster: Cluster) -> list[str]:
+    pods = cluster.lab.objects("pods --namespace=kube-system --selector=k8s-app=kube-dns")
+    return [pod["spec"].get("nodeName", "") for pod in pods if "deletionTimestamp" not in pod["metadata"]]
+
+
+def test_the_dns_stays_spread_where_two_nodes_take_it(cluster: Cluster) -> None:
+    """With two nodes both of its pods are on one while the other reboots, and none would bring them back."""
+    out, others = cluster.control_plane, cluster.nodes
+    for name in out:
+        cluster.lab.kubectl(f"cordon {name}")
+    try:
+        cluster.lab.kubectl("rollout restart deployment/coredns --namespace=kube-system")
+        cluster.lab.kubectl("rollout status deployment/coredns --namespace=kube-system --timeout=90s")
+        assert sorted(dns_nodes(cluster)) == sorted(others)
+        reboot(cluster, others[0])
+        assert sorted(dns_nodes(cluster)) == sorted(others)
+    finally:
+        for name in out:
+            cluster.lab.kubectl(f"uncordon {name}")
+    whole(cluster)
+
+
 def test_a_failure_leaves_the_rest_and_the_next_run_goes_on(cluster: Cluster) -> None:
     first, second = cluster.nodes
     before = boots(cluster)

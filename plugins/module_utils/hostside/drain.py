@@ -52,7 +52,7 @@ def silent(node: Document) -> bool:
 def foresee(api: API, node: str, *, returns: bool = False) -> Dict[str, List[str]]:
     """A dry run of all evictions: what described() says; HostError names budgets in the way."""
     there = pods(api, node, returns=returns)
-    if blocked := [f"{title(pod)}: {why}" for pod in there if (why := _evict(api, pod, check=True))]:
+    if blocked := [f"{title(pod)}: {why}" for pod in there if (why := evict(api, pod, check=True))]:
         raise HostError(BLOCKED.format(name=node, told="; ".join(blocked)))
     return described(there)
 
@@ -94,7 +94,7 @@ def drain(api: API, node: str, seconds: float, *, returns: bool = False) -> bool
         if (now := api.get(path)) is None or silent(now):
             return False
         for pod in there:
-            why = None if pod["metadata"].get("deletionTimestamp") else _evict(api, pod, check=False)
+            why = None if pod["metadata"].get("deletionTimestamp") else evict(api, pod, check=False)
             waiting[title(pod)] = why or "it has not ended yet"
         if time.monotonic() > deadline:
             told = "; ".join(f"{name}: {why}" for name, why in sorted(waiting.items()))
@@ -120,7 +120,7 @@ def _path(pod: Document) -> str:
     return f"/api/v1/namespaces/{quote(pod['metadata']['namespace'])}/pods/{quote(pod['metadata']['name'])}"
 
 
-def _evict(api: API, pod: Document, *, check: bool) -> Optional[str]:
+def evict(api: API, pod: Document, *, check: bool) -> Optional[str]:
     """Why the pod may not be evicted now, None where it was, or with `check` may be."""
     names = {key: pod["metadata"][key] for key in ("name", "namespace")}
     body: Document = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": names}

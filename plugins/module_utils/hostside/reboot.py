@@ -19,7 +19,7 @@ import time
 from typing import Any, Dict, List, NamedTuple
 from urllib.parse import quote
 
-from . import drain, node_status, notes, rollout
+from . import dns, drain, node_status, notes
 from .answers import Answer, Changes
 from .api import API, MERGE, Document, operate
 from .errors import HostError
@@ -28,7 +28,6 @@ from .waiting import pause
 # Names the nodes that were cordoned for their reboot, and by nobody before. A kubelet can't write to this ConfigMap.
 CORDONED = "kubeinstall-cordoned"
 ROLL = "kubeinstall-reboot"
-DNS = "kube-system/coredns"
 PAUSE = 0.5
 
 
@@ -122,7 +121,9 @@ def finish(api: API, spec: Dict[str, Any]) -> Dict[str, Any]:
                 api.request("PATCH", _path(name), {"spec": {"unschedulable": None}}, MERGE)
                 notes.remove(api, CORDONED, [name])
         if not spec["check"]:
-            _wait_for_dns(api, spec)
+            dns.settle(api, spec)
+            if not node["spec"].get("unschedulable") or changes:
+                dns.spread(api, spec)
     if not spec["check"]:
         _done(api, name)
     return {"changes": changes}
@@ -145,36 +146,6 @@ def _wait_until_ready(api: API, spec: Dict[str, Any]) -> None:
                 f" {name} and run the command again; until then the node stays cordoned"
             )
         pause(PAUSE)
-
-
-def _wait_for_dns(api: API, spec: Dict[str, Any]) -> None:
-    """Its pods may have been on this node, and the next one's turn is only when they are well."""
-    namespace, _, name = DNS.partition("/")
-    deployment = api.get(f"/apis/apps/v1/namespaces/{namespace}/deployments/{name}")
-    if deployment is None:
-        return
-    labels = ",".join(f"{key}={value}" for key, value in deployment["spec"]["selector"]["matchLabels"].items())
-    selected = f"labelSelector={quote(labels)}&fieldSelector={quote('spec.nodeName=' + spec['name'])}"
-    path, deadline = f"/api/v1/namespaces/{namespace}/pods?{selected}", time.monotonic() + spec["seconds"]
-    while waiting := [drain.title(pod) for pod in api.request("GET", path)["items"] if not _runs(pod, spec["booted"])]:
-        if time.monotonic() > deadline:
-            raise HostError(
-                f"after {spec['seconds']:.0f} s the cluster's DNS on {spec['name']} is not ready since its reboot:"
-                f" {', '.join(waiting)} (kubectl -n {namespace} describe pods)"
-            )
-        pause(PAUSE)
-    rollout.wait(api, {"nodes": [], "deployments": [DNS]}, spec["seconds"])
-
-
-def _runs(pod: Document, booted: float) -> bool:
-    """Whether it is ready, by what was started since; for a while the API still has what it was told before."""
-    if pod["metadata"].get("deletionTimestamp") or pod["status"].get("phase") in drain.DONE:
-        return True
-    states = [one.get("state", {}).get("running") for one in pod["status"].get("containerStatuses", [])]
-    started = all(state and node_status.seconds(state["startedAt"]) >= int(booted) for state in states)
-    return started and any(
-        one["type"] == "Ready" and one["status"] == "True" for one in pod["status"].get("conditions", [])
-    )
 
 
 def _path(name: str) -> str:

@@ -102,6 +102,6 @@ def test_what_the_cluster_knows(api: API, api_access: Document, node: str) -> No
 
 def test_a_pod_that_is_gone_is_no_obstacle(api: API, node: str) -> None:
     ghost = {"metadata": {"namespace": "default", "name": "ghost", "uid": "1"}}
-    assert drain._evict(api, ghost, check=True) is None
+    assert drain.evict(api, ghost, check=True) is None
     with pytest.raises(RefusedError):
         api.request("DELETE", drain._path(ghost))
