@@ -109,7 +109,21 @@ options:
     suboptions:
       url: {description: URL that has to answer., type: str}
       socket: {description: Unix socket that has to accept a connection., type: str}
+      cri: {description: Unix socket where the container runtime has to report by CRI that it runs pods., type: str}
       file: {description: File that has to exist., type: str}
+      kubeconfig: {description: Path of a kubeconfig of this component's, for O(ready.node) and O(ready.lease)., type: str}
+      node:
+        description: The host's Node, which has to be Ready by a heartbeat since the start, once the host has a CNI configuration.
+        type: str
+      lease: {description: Lease of C(kube-system) that a leader has to renew after a restart., type: str}
+      followers:
+        description: Services of the host that use this one. Those that ran before a restart have to run and be ready after it.
+        type: list
+        elements: dict
+        default: []
+        suboptions:
+          unit: {description: Name of the unit., type: str, required: true}
+          ready: {description: "As O(ready), without followers.", type: dict, required: true}
       ca: {description: "Authority of the URL's certificate; without it the certificate is not checked.", type: str}
       certificate: {description: Client certificate., type: str}
       key: {description: Client key., type: str}

@@ -88,6 +88,7 @@ ARGUMENTS: dict[str, Any] = {
     "unit": STRING,
     "ready": {
         "type": "dict",
+        "required_by": {"node": "kubeconfig", "lease": "kubeconfig"},
         "options": {
             "url": STRING,
             "socket": STRING,

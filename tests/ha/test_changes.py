@@ -83,3 +83,55 @@ def test_a_wrong_argument_goes_no_further_than_the_first_api_server(cluster: Clu
     assert seen.api.failures == 0, f"{seen.api}"
     assert seen.service.failures == 0, f"{seen.service}"
     whole(cluster)
+
+
+# containerd starts with it, and serves everything but pods.
+WITHOUT_CRI = """
+sed "s/disabled_plugins = \\[/&'io.containerd.grpc.v1.cri', /" /etc/containerd/config.toml >/etc/containerd/test.toml
+"""
+
+
+def test_a_container_runtime_without_cri_goes_no_further_than_the_first_node(cluster: Cluster) -> None:
+    for name in cluster.addresses:
+        cluster.sh(name, WITHOUT_CRI)
+    before = cluster.invocations()
+    wrong = {"container_engine_extra_arguments": {"config": "/etc/containerd/test.toml"}, "cluster_ready_timeout": 20}
+    try:
+        said = cluster.playbook("container_engine", *variables(**wrong), code=2)
+        changed = {name for name, invocation in cluster.invocations().items() if invocation != before[name]}
+        # One batch of each kind: control planes go beside nodes.
+        (stopped_node,) = [name.partition("/")[0] for name in changed if name.startswith(tuple(cluster.nodes))]
+        assert {name.partition("/")[2] for name in changed} == {"containerd.service"}
+        assert len(changed) <= 2, changed
+        assert "does not serve CRI: it refuses the call Status" in " ".join(said.split())
+        assert f"was not restarted: {stopped_node} failed before it" in said or len(changed) == 2
+    finally:
+        cluster.playbook("container_engine")
+        for name in cluster.addresses:
+            cluster.sh(name, "rm /etc/containerd/test.toml")
+    whole(cluster)
+
+
+def test_a_kubelet_that_does_not_report_goes_no_further_than_the_first_node(cluster: Cluster) -> None:
+    """It answers its health check as before; only its Node tells that it reaches no API server."""
+    before = cluster.invocations()
+    wrong = {"kubelet_api_server": "https://127.0.0.1:9", "cluster_ready_timeout": 20}
+    try:
+        said = cluster.playbook("kubelet", *variables(**wrong), code=2)
+        changed = {name for name, invocation in cluster.invocations().items() if invocation != before[name]}
+        assert len(changed) <= 2, changed
+        for name in (name.partition("/")[0] for name in changed):
+            assert f"Node {name}: the API server at https://127.0.0.1:9 did not answer" in " ".join(said.split())
+    finally:
+        cluster.playbook("kubelet")
+    whole(cluster)
+
+
+def test_controllers_are_at_work_between_two_turns(cluster: Cluster) -> None:
+    """After a restart a leader renews its lease before the next control plane's turn."""
+    changed = variables(kube_controller_manager_extra_arguments={"v": "1"}, kube_scheduler_extra_arguments={"v": "1"})
+    for name, unit in (("kube_controller_manager", "kube-controller-manager"), ("kube_scheduler", "kube-scheduler")):
+        cluster.playbook(name, *changed)
+        assert runs_with(cluster, unit, "--v=1") == cluster.control_plane
+        cluster.playbook(name)
+    whole(cluster)

@@ -7,6 +7,7 @@ hosts to a change of the living cluster.
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
 import signal
@@ -19,6 +20,8 @@ from typing import Any
 
 import pytest
 import yaml
+from ansible_collections.kubeinstall.cluster.plugins.module_utils.hostside.host import LOCK
+from testinfra.host import Host
 
 from tests.clusters import lab_of
 from tests.lab import BIN, Lab, eventually, recap
@@ -27,6 +30,13 @@ ROOT = Path(__file__).resolve().parents[2]
 NAME = "test-killed"
 INVENTORY = ROOT / "inventory" / NAME
 CHANGE = INVENTORY / "group_vars" / "all" / "of_the_test.yml"
+VARIABLES = INVENTORY / "group_vars" / "all" / "operator_of_the_test.yml"
+MAKE_USER = """
+id operator >/dev/null 2>&1 || useradd --create-home --shell /bin/bash operator
+install -d -m 700 -o operator /home/operator/.ssh
+install -m 600 -o operator /root/.ssh/authorized_keys /home/operator/.ssh/authorized_keys
+printf 'Defaults use_pty\\noperator ALL=(ALL) NOPASSWD: ALL\\n' >/etc/sudoers.d/operator
+"""
 # What holds the cluster as a run does, and does nothing with it.
 HOLDER = """\
 - name: Take hold
@@ -193,6 +203,92 @@ def test_a_change_that_is_killed_converges_and_nothing_is_lost(living: Lab) -> N
         assert living.kubectl("get configmap kept -o jsonpath={.data.word}") == "held"
     finally:
         CHANGE.unlink()
+
+
+@pytest.fixture(params=["root", "sudo"])
+def operator(living: Lab, request: pytest.FixtureRequest) -> Iterator[str]:
+    """Who logs in: root, or a user whose sudo keeps a pipe of its own between ssh and the program."""
+    if request.param == "root":
+        yield "root"
+        return
+    for host in living.all:
+        living.sh(host, MAKE_USER)
+    VARIABLES.write_text(yaml.safe_dump({"ansible_user": "operator"}))
+    yield "operator"
+    VARIABLES.unlink()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_a_drain_ends_with_its_command(living: Lab, operator: str, number: signal.Signals) -> None:
+    """The Node is neither recorded as removed nor deleted, and the next run waits for nothing."""
+    name, (cp,) = f"{NAME}-node1", living["control_plane"]
+    with ends_slowly(living, name):
+        process = begin("kubeinstall", "node", "remove", name, "--yes")
+        eventually(lambda: draining(living, cp), 120, "the control plane drains the node")
+        eventually(lambda: ending(living), 20, "the pod is told to end")
+        process.send_signal(number)
+        sent = time.monotonic()
+        eventually(lambda: not draining(living, cp), 15, "the drain has ended")
+        took = time.monotonic() - sent
+        said = process.communicate()[0]
+        assert took < 9, took
+        (node,) = living.objects(f"nodes --field-selector=metadata.name={name}")
+        assert node["spec"]["unschedulable"] is True
+        assert "deletionTimestamp" not in node["metadata"]
+        marks = living.kubectl("get configmap -n kube-system kubeinstall-removed -o json --ignore-not-found")
+        assert name not in marks
+        if number != signal.SIGKILL:
+            assert process.returncode == 130
+            assert f"The drain of {name} has stopped. The node stays cordoned" in said
+            assert f"`kubectl uncordon {name}`" in said
+    living.kubectl(f"uncordon {name}")
+    assert set(changes(living).values()) == {0}
+
+
+def test_a_drain_ends_with_a_playbook_that_is_killed_alone(living: Lab) -> None:
+    """Its worker and ssh live on; the run's hold on the hosts does not."""
+    name, (cp,) = f"{NAME}-node1", living["control_plane"]
+    playbook = ROOT / "playbooks" / "node_remove.yml"
+    with ends_slowly(living, name):
+        process = begin("ansible-playbook", playbook, "-e", json.dumps({"membership_hosts": [name]}))
+        eventually(lambda: ending(living), 120, "the pod is told to end")
+        orphans = below(process.pid)[1:]
+        process.kill()
+        try:
+            eventually(lambda: not draining(living, cp), 15, "the drain has ended")
+        finally:
+            kill(orphans)
+            process.communicate()
+        assert living.objects(f"nodes --field-selector=metadata.name={name}")
+    living.kubectl(f"uncordon {name}")
+
+
+def draining(lab: Lab, cp: Host) -> bool:
+    """Whether a run changes the cluster from this host."""
+    return bool(cp.run(f"flock --nonblock {LOCK} true").rc != 0)
+
+
+def ending(lab: Lab) -> bool:
+    return any("deletionTimestamp" in pod["metadata"] for pod in lab.objects("pods --namespace=default"))
+
+
+@contextlib.contextmanager
+def ends_slowly(lab: Lab, node: str) -> Iterator[None]:
+    """A pod on this node that takes ten minutes to end."""
+    container = {
+        "name": "pause",
+        "image": "registry.k8s.io/pause:3.10.1",
+        "imagePullPolicy": "IfNotPresent",
+        "lifecycle": {"preStop": {"sleep": {"seconds": 600}}},
+    }
+    pod = {"nodeName": node, "containers": [container], "terminationGracePeriodSeconds": 660}
+    metadata = {"name": "slow", "namespace": "default"}
+    lab.kubectl("apply -f -", {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": pod})
+    try:
+        lab.kubectl("wait --for=condition=Ready pod/slow --timeout=60s")
+        yield
+    finally:
+        lab.kubectl("delete pod/slow --force --grace-period=0 --ignore-not-found")
 
 
 @pytest.fixture

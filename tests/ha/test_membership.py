@@ -123,6 +123,61 @@ def test_a_node_that_is_off_leaves_and_comes_back(cluster: Cluster) -> None:
     whole(cluster)
 
 
+def test_the_containers_of_a_node_without_a_kubelet_end_before_its_pods_are_deleted(cluster: Cluster) -> None:
+    """No pod's replacement runs beside it: the host answers, and only its kubelet does not report."""
+    name = cluster.nodes[-1]
+    asked = cluster.control_plane[0]
+    with running_on(cluster, name, "kept", emptyDir={}):
+        cluster.sh(name, "systemctl stop kubelet")
+        eventually(lambda: nodes(cluster, asked)[name] == "Unknown", what="its kubelet does not report")
+        told = change(cluster, "node", "remove", name, "--check")
+        assert f"{name}: its kubelet does not report; the containers of its" in told
+        assert f"{name}: emptyDir data will be deleted with these pods: " in told
+        assert shims(cluster, name) > 0
+        said = change(cluster, "node", "remove", name, "--yes")
+        assert shims(cluster, name) == 0
+        order = [
+            "End the pods' containers if kubelet does not report",
+            "Force-delete the pods if kubelet does not report",
+        ]
+        assert 0 < said.find(order[0]) < said.find(order[1])
+    assert name not in nodes(cluster, asked)
+    change(cluster, "node", "add", name)
+    whole(cluster)
+
+
+def shims(cluster: Cluster, name: str) -> int:
+    """How many pods have containers on the host."""
+    return int(cluster.sh(name, "pgrep --count --full containerd-shim-runc-v2 || true"))
+
+
+@contextmanager
+def running_on(cluster: Cluster, node: str, name: str, **volume: Any) -> Iterator[None]:
+    """A pod of a Deployment on this node, and its replacements elsewhere."""
+    container = {"name": "pause", "image": "registry.k8s.io/pause:3.10.1", "imagePullPolicy": "IfNotPresent"}
+    prefers = {"weight": 100, "preference": {"matchExpressions": [hostname(node)]}}
+    pod = {
+        "containers": [container],
+        "volumes": [{"name": "data", **volume}],
+        "affinity": {"nodeAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [prefers]}},
+    }
+    template = {"metadata": {"labels": {"app": name}}, "spec": pod}
+    spec = {"replicas": 1, "selector": {"matchLabels": {"app": name}}, "template": template}
+    metadata = {"name": name, "namespace": "default"}
+    cluster.lab.kubectl(
+        "apply -f -", {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata, "spec": spec}
+    )
+    try:
+        cluster.lab.kubectl(f"rollout status deployment/{name} --timeout=60s")
+        yield
+    finally:
+        cluster.lab.kubectl(f"delete deployment/{name}")
+
+
+def hostname(name: str) -> dict[str, Any]:
+    return {"key": "kubernetes.io/hostname", "operator": "In", "values": [name]}
+
+
 def test_a_member_that_lost_its_data_is_replaced(cluster: Cluster) -> None:
     name, *others = cluster.etcd
     before = cluster.invocations()

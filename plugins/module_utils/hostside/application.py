@@ -143,7 +143,7 @@ def _start(host: Host, spec: dict[str, Any], record: Record, changed: list[dict[
         if ready.get("followers"):
             from . import rolling
 
-            ready = rolling.running_followers(host, ready)
+            ready = rolling.followers_at_work(host, ready)
         units.start(host, unit, restart=units.living(state))
         before = state.get("InvocationID", "")
     else:

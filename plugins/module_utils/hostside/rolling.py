@@ -44,10 +44,19 @@ def looks(host: Host, condition: Dict[str, Any], *, restarted: bool) -> List[Loo
     return found
 
 
-def running_followers(host: Host, condition: Dict[str, Any]) -> Dict[str, Any]:
-    """The condition with those followers only that run now: what was down before is not this component's failure."""
-    there = [one for one in condition.get("followers", ()) if units.running(units.show(host, one["unit"]))]
-    return {**condition, "followers": there}
+def followers_at_work(host: Host, condition: Dict[str, Any]) -> Dict[str, Any]:
+    """The condition as it holds of its followers now, before the restart: what failed before is not this one's failure.
+
+    One whose Node is not Ready, or can't be asked for, only has to run and answer again.
+    """
+    found = []
+    for follower in condition["followers"]:
+        if units.running(units.show(host, follower["unit"])):
+            ready = follower["ready"]
+            if _follower(host, follower)(0.0):
+                ready = {key: value for key, value in ready.items() if key != "node"}
+            found.append({**follower, "ready": ready})
+    return {**condition, "followers": found}
 
 
 def has_network(host: Host) -> bool:

@@ -15,7 +15,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from ansible_collections.kubeinstall.cluster.plugins.module_utils.hostside import drain
+from ansible_collections.kubeinstall.cluster.plugins.module_utils.hostside import drain, waiting
 from ansible_collections.kubeinstall.cluster.plugins.module_utils.hostside.api import API
 from ansible_collections.kubeinstall.cluster.plugins.plugin_utils import border
 
@@ -40,6 +40,13 @@ def _as_declared(module: ModuleType) -> None:
 
 for _module in border.operations():
     _as_declared(_module)
+
+
+@pytest.fixture(autouse=True)
+def _no_run_holds_a_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor does one that another test makes: here a process serves many of them."""
+    monkeypatch.setattr(waiting, "HOLD", "@no-run")
+    monkeypatch.setattr(waiting, "_hold", None)
 
 
 def free_ports(count: int) -> list[int]:

@@ -74,7 +74,6 @@ def test_a_wait_lasts_while_it_is_read() -> None:
 def test_a_wait_ends_with_the_runs_hold(monkeypatch: pytest.MonkeyPatch) -> None:
     name = f"test-{os.getpid()}"
     monkeypatch.setattr(waiting, "HOLD", f"@{name}")
-    monkeypatch.setattr(waiting, "_hold", None)
 
     def hold() -> socket.socket:
         server = socket.socket(socket.AF_UNIX)
