@@ -12,7 +12,7 @@ import select
 import stat
 from typing import Iterator, Optional
 
-ENDED = "the run that asked for this has ended: nothing more is done"
+ENDED = "the run has ended, or has lost its hold on this host: nothing more is done"
 HOLD = "@kubeinstall-run"
 _OUTPUT = 1
 
