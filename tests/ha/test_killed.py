@@ -30,12 +30,10 @@ ROOT = Path(__file__).resolve().parents[2]
 NAME = "test-killed"
 INVENTORY = ROOT / "inventory" / NAME
 CHANGE = INVENTORY / "group_vars" / "all" / "of_the_test.yml"
-VARIABLES = INVENTORY / "group_vars" / "all" / "operator_of_the_test.yml"
+VARIABLES = INVENTORY / "group_vars" / "all" / "user_of_the_test.yml"
 MAKE_USER = """
-id operator >/dev/null 2>&1 || useradd --create-home --shell /bin/bash operator
-install -d -m 700 -o operator /home/operator/.ssh
-install -m 600 -o operator /root/.ssh/authorized_keys /home/operator/.ssh/authorized_keys
-printf 'Defaults use_pty\\noperator ALL=(ALL) NOPASSWD: ALL\\n' >/etc/sudoers.d/operator
+id deploy >/dev/null 2>&1 || useradd --create-home --shell /bin/bash deploy
+printf 'Defaults use_pty\\ndeploy ALL=(ALL) NOPASSWD: ALL\\n' >/etc/sudoers.d/deploy
 """
 # What holds the cluster as a run does, and does nothing with it.
 HOLDER = """\
@@ -213,8 +211,8 @@ def operator(living: Lab, request: pytest.FixtureRequest) -> Iterator[str]:
         return
     for host in living.all:
         living.sh(host, MAKE_USER)
-    VARIABLES.write_text(yaml.safe_dump({"ansible_user": "operator"}))
-    yield "operator"
+    VARIABLES.write_text(yaml.safe_dump({"ansible_user": "deploy"}))
+    yield "deploy"
     VARIABLES.unlink()
 
 
