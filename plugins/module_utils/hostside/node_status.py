@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import calendar
 import time
-from typing import Optional
+from typing import Any, Dict, Optional
 
-from .api import Document
+Document = Dict[str, Any]
 
 
 def ready(node: Document) -> Document:

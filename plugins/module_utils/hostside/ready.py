@@ -104,21 +104,27 @@ def tls(host: Host, condition: dict[str, Any]) -> ssl.SSLContext:
 
 
 def _url(host: Host, condition: dict[str, Any]) -> str | None:
-    url, wanted = urllib.parse.urlsplit(condition["url"]), int(condition.get("status", 200))
-    connection: http.client.HTTPConnection
+    wanted = int(condition.get("status", 200))
     try:
-        if url.scheme == "https":
-            connection = http.client.HTTPSConnection(url.netloc, timeout=5, context=tls(host, condition))
-        else:
-            connection = http.client.HTTPConnection(url.netloc, timeout=5)
-        try:
-            connection.request("GET", f"{url.path or '/'}{'?' + url.query if url.query else ''}")
-            answer = connection.getresponse()
-            body = answer.read(2000).decode(errors="replace")
-        finally:
-            connection.close()
+        status, body = get(host, condition)
     except (OSError, http.client.HTTPException) as error:
         return f"{condition['url']} does not answer: {error}"
-    if answer.status == wanted:
+    if status == wanted:
         return None
-    return f"{condition['url']} answers {answer.status}: {' '.join(body.split())[-300:]}"
+    return f"{condition['url']} answers {status}: {' '.join(body[:2000].split())[-300:]}"
+
+
+def get(host: Host, condition: dict[str, Any]) -> tuple[int, str]:
+    """HTTP's status and body of `url`. Raises OSError and HTTPException."""
+    url = urllib.parse.urlsplit(condition["url"])
+    connection: http.client.HTTPConnection
+    if url.scheme == "https":
+        connection = http.client.HTTPSConnection(url.netloc, timeout=5, context=tls(host, condition))
+    else:
+        connection = http.client.HTTPConnection(url.netloc, timeout=5)
+    try:
+        connection.request("GET", f"{url.path or '/'}{'?' + url.query if url.query else ''}")
+        answer = connection.getresponse()
+        return answer.status, answer.read(1 << 20).decode(errors="replace")
+    finally:
+        connection.close()

@@ -9,27 +9,27 @@ Of a component's condition `ready` (hostside/ready.py):
 
 from __future__ import annotations
 
-import contextlib
+import http.client
+import json
 import os
 import re
 from typing import Any, Callable, Dict, List, Optional, Tuple
 
 from . import node_status, units
-from .api import API, Document, RefusedError
-from .errors import HostError
 from .files import read
 from .host import Host
-from .ready import Look, unfulfilled
+from .ready import Look, get, unfulfilled
 
 # Of a kubeconfig, in the form that plugin_utils/spec.py gives it.
 ACCESS = {
-    "server": "server",
-    "authority": "certificate-authority",
+    "url": "server",
+    "ca": "certificate-authority",
     "certificate": "client-certificate",
     "key": "client-key",
 }
 CNI = "/etc/cni/net.d"
 CNI_ENDINGS = (".conf", ".conflist", ".json")
+Document = Dict[str, Any]
 LEASES = "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases"
 
 
@@ -65,31 +65,28 @@ def has_network(host: Host) -> bool:
     return os.path.isdir(directory) and any(name.endswith(CNI_ENDINGS) for name in os.listdir(directory))
 
 
-def _ask(host: Host, condition: Dict[str, Any], path: str) -> Tuple[Optional[Document], Optional[str]]:
-    """(the document, None if there is none; the problem if the API does not answer)."""
-    try:
-        with contextlib.closing(API(**_access(host, condition["kubeconfig"]), patience=0)) as api:
-            return api.get(path), None
-    except RefusedError as refusal:
-        return None, f"the API refuses the request: {refusal}"
-    except HostError as error:
-        return None, str(error)
-
-
-def _access(host: Host, path: str) -> Dict[str, str]:
-    text, found = read(host.path(path)) or "", {}
+def _ask(host: Host, kubeconfig: str, path: str) -> Tuple[Document, Optional[str]]:
+    """(the document, empty if there is none; the problem if the API does not answer)."""
+    text, access = read(host.path(kubeconfig)) or "", {}
     for name, key in ACCESS.items():
         match = re.search(rf"^\s*{key}: (\S+)$", text, re.MULTILINE)
         if match is None:
-            raise HostError(f"{path} names no {key}")
-        found[name] = match[1] if name == "server" else host.path(match[1])
-    return found
+            return {}, f"{kubeconfig} names no {key}"
+        access[name] = match[1]
+    server = access["url"]
+    try:
+        status, body = get(host, {**access, "url": server + path})
+        if status in (http.client.OK, http.client.NOT_FOUND):
+            return dict(json.loads(body)) if status == http.client.OK else {}, None
+    except (OSError, ValueError, http.client.HTTPException) as error:
+        return {}, f"the API server at {server} did not answer: {error}"
+    return {}, f"the API server at {server} answers {status}: {' '.join(body.split())[-300:]}"
 
 
 def _node(host: Host, condition: Dict[str, Any], since: float) -> Optional[str]:
     name = condition["node"]
-    node, problem = _ask(host, condition, f"/api/v1/nodes/{name}")
-    problem = problem or node_status.not_ready_since(node, since)
+    node, problem = _ask(host, condition["kubeconfig"], f"/api/v1/nodes/{name}")
+    problem = problem or node_status.not_ready_since(node or None, since)
     return f"Node {name}: {problem}" if problem else None
 
 
@@ -98,7 +95,7 @@ def _renewal(host: Host, condition: Dict[str, Any]) -> Look:
     path, seen = f"{LEASES}/{condition['lease']}", Renewals()
 
     def look(_since: float) -> Optional[str]:
-        lease, problem = _ask(host, condition, path)
+        lease, problem = _ask(host, condition["kubeconfig"], path)
         return problem or seen.missing(condition["lease"], lease)
 
     return look
@@ -110,9 +107,9 @@ class Renewals:
     def __init__(self) -> None:
         self._last: Tuple[str, str] = ("", "")
 
-    def missing(self, name: str, lease: Optional[Document]) -> Optional[str]:
+    def missing(self, name: str, lease: Document) -> Optional[str]:
         """Why it is not known yet that a leader is at work; None once one was seen to renew."""
-        spec = (lease or {}).get("spec", {})
+        spec = lease.get("spec", {})
         now = (spec.get("holderIdentity") or "", spec.get("renewTime") or "")
         before, self._last = self._last, now
         if now[0] and before[0] == now[0] and before[1] != now[1]:
