@@ -186,6 +186,37 @@ def test_the_dns_on_a_node_is_waited_for(api: API, api_access: Document, node: s
         api.request("DELETE", f"{deployments}/coredns")
 
 
+@pytest.mark.parametrize("state", ["takes pods", "tainted", "cordoned", "has one"])
+def test_dns_pods_that_came_together_are_spread_again(
+    api: API, api_access: Document, node: str, another: str, state: str
+) -> None:
+    """While this node was drained both went to the other one, and Kubernetes moves no pod that runs."""
+    deployments, pods = "/apis/apps/v1/namespaces/kube-system/deployments", "/api/v1/namespaces/kube-system/pods"
+    labels, container = {"app": "dns"}, {"name": "x", "image": "x"}
+    template = {"metadata": {"labels": labels}, "spec": {"containers": [container]}}
+    spec = {"replicas": 2, "selector": {"matchLabels": labels}, "template": template}
+    counts = dict.fromkeys(("replicas", "updatedReplicas", "readyReplicas", "availableReplicas"), 2)
+    taints = [{"key": "dedicated", "effect": "NoSchedule"}] if state == "tainted" else None
+    api.request("PATCH", f"/api/v1/nodes/{node}", {"spec": {"taints": taints}}, MERGE)
+    eventually(lambda: api.get("/api/v1/namespaces/kube-system"), 30, "the namespace is there")
+    api.request("POST", deployments, {"metadata": {"name": "coredns"}, "spec": spec})
+    api.request("PATCH", f"{deployments}/coredns/status", {"status": {**counts, "observedGeneration": 1}}, MERGE)
+    try:
+        for number, place in enumerate([another, another if state != "has one" else node]):
+            metadata = {"name": f"dns-{number}", "labels": labels}
+            api.request("POST", pods, {"metadata": metadata, "spec": {"nodeName": place, "containers": [container]}})
+            said = {"status": {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}}
+            api.request("PATCH", f"{pods}/dns-{number}/status", said, MERGE)
+        if state == "cordoned":
+            cordon(api, node)
+        run(api_access, "finish", node)
+        there = api.request("GET", pods)["items"]
+        evicted = [pod["metadata"]["name"] for pod in there if "deletionTimestamp" in pod["metadata"]]
+        assert len(evicted) == (1 if state == "takes pods" else 0)
+    finally:
+        api.request("DELETE", f"{deployments}/coredns")
+
+
 def test_who_is_done_is_remembered_until_all_are(api_access: Document, node: str) -> None:
     def roll() -> dict[str, Any]:
         found: dict[str, Any] = run(api_access, "ask")["roll"]
