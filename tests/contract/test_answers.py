@@ -303,10 +303,13 @@ TASKS: dict[str, list[dict[str, Any]]] = {
     "membership": [
         {"state": "asked", "pki_directory": "{pki}"},
         {"state": "foreseen", "name": "cp2"},
-        {"state": "absent", **ONE},
+        {"state": "drained", "name": "cp2"},
+        {"state": "force_deleted", "name": "cp2"},
+        {"state": "absent", "name": "cp2"},
         {"state": "marked", "kinds": ["node"], **ONE},
         {"state": "welcome", "marks": ["node.cp2"]},
     ],
+    "pods": [{"state": "absent"}],
     "preflight": [{}],
     "reboot": [
         {"state": "asked"},
