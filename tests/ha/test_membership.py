@@ -148,7 +148,7 @@ def test_the_containers_of_a_node_without_a_kubelet_end_before_its_pods_are_dele
 
 def shims(cluster: Cluster, name: str) -> int:
     """How many pods have containers on the host."""
-    return int(cluster.sh(name, "pgrep --count --full containerd-shim-runc-v2 || true"))
+    return int(cluster.sh(name, "pgrep --count --full [c]ontainerd-shim-runc-v2 || true"))
 
 
 @contextmanager
