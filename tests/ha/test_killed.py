@@ -271,7 +271,7 @@ def begun(program: str, *arguments: str | Path) -> Iterator[subprocess.Popen[str
         yield process
     finally:
         kill(below(process.pid))
-        process.communicate()
+        process.wait()
 
 
 def ending(lab: Lab) -> bool:
