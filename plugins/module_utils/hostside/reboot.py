@@ -122,7 +122,7 @@ def finish(api: API, spec: Dict[str, Any]) -> Dict[str, Any]:
                 notes.remove(api, CORDONED, [name])
         if not spec["check"]:
             dns.settle(api, spec)
-            if not node["spec"].get("unschedulable") or changes:
+            if not _node(api, name)["spec"].get("unschedulable"):
                 dns.spread(api, spec)
     if not spec["check"]:
         _done(api, name)
