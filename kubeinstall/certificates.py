@@ -9,7 +9,7 @@ import ipaddress
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
@@ -23,12 +23,14 @@ __all__ = [
     "AUTHORITIES",
     "CertificateRequest",
     "authority_certificate",
+    "expired",
+    "issued_by",
     "leaf_certificate",
     "problems",
     "requested_key",
 ]
 
-AUTHORITIES = ("kubernetes", "etcd", "front-proxy")
+AUTHORITIES = ("kubernetes", "etcd", "etcd-peer", "front-proxy")
 # Hosts whose clock is a little behind accept a fresh certificate at once.
 BACKDATED = timedelta(minutes=5)
 AUTHORITY_LIFE = timedelta(days=3650)
@@ -136,9 +138,7 @@ def problems(
     except ValueError:
         return ["it is not a certificate in PEM"]
     said = []
-    try:
-        found.verify_directly_issued_by(authority)
-    except (ValueError, TypeError, InvalidSignature):
+    if not issued_by(certificate_pem, authority):
         said.append(f"it was not signed by this cluster's {request.authority} authority")
     until = found.not_valid_after_utc
     if until <= now:
@@ -151,6 +151,24 @@ def problems(
         if was != wanted:
             said.append(f"its {what} {_listed(was)} instead of {_listed(wanted)}")
     return said
+
+
+def issued_by(certificate_pem: str, ca: x509.Certificate) -> bool:
+    """Whether the CA signed the certificate; no for text that is no certificate."""
+    try:
+        x509.load_pem_x509_certificate(certificate_pem.encode()).verify_directly_issued_by(ca)
+    except (ValueError, TypeError, InvalidSignature):
+        return False
+    return True
+
+
+def expired(certificate_pem: str, now: datetime | None = None) -> bool:
+    """Whether no peer accepts the certificate any more; yes for text that is no certificate."""
+    try:
+        found = x509.load_pem_x509_certificate(certificate_pem.encode())
+    except ValueError:
+        return True
+    return found.not_valid_after_utc <= (now or datetime.now(UTC))
 
 
 def _compared(found: x509.Certificate, request: CertificateRequest) -> Iterator[tuple[str, set[str], set[str]]]:

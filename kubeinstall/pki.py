@@ -2,7 +2,7 @@
 
 One directory per cluster, 0700, every file 0600:
 
-    kubernetes/ca.{crt,key}  etcd/ca.{crt,key}  front-proxy/ca.{crt,key}
+    kubernetes/ca.{crt,key}  etcd/ca.{crt,key}  etcd-peer/ca.{crt,key}  front-proxy/ca.{crt,key}
     service-account.{key,pub}  encryption.key (base64 of 32 bytes)  formed.json  etcd-users.json (there may be some)
     bootstrap.json (etcd's initial cluster token, until the cluster is bootstrapped)
 
@@ -65,16 +65,19 @@ class PKI:
         Any number of processes may call it at once. Raises PKIError when a formed cluster lacks an authority or
         a shared key, or holds another authority than it was formed with: a new one would cut it off from itself.
         """
-        if not self._missing():
+        if not self._missing() and not self._unpinned():
             self.check()
             return []
         with self._locked():
-            missing = self._missing()
-            if missing and self.formed is not None:
-                raise self._lost(missing)
+            missing, unpinned = self._missing(), self._unpinned()
+            lost = [name for name in missing if name.removesuffix("/ca.crt") not in unpinned]
+            if lost and self.formed is not None:
+                raise self._lost(lost)
             self.check()
             for name in missing:
                 self._create(name)
+            if unpinned:
+                self._pin(self.formed or {})
             return missing
 
     def check(self) -> None:
@@ -137,9 +140,8 @@ class PKI:
 
     def mark_formed(self, info: Mapping[str, Any]) -> None:
         """Notes that the cluster exists (`info` is JSON, e.g. its id), together with its authorities' digests."""
-        digests = {name: self._digest(f"{name}/ca.crt") for name in AUTHORITIES}
         with self._locked():
-            self._write("formed.json", json.dumps({**info, "authorities": digests}, indent=2, sort_keys=True) + "\n")
+            self._pin(info)
             (self.directory / BOOTSTRAP).unlink(missing_ok=True)
 
     @property
@@ -212,6 +214,10 @@ class PKI:
         authority = self._authority(request.authority)
         return certificates.problems(certificate_pem, request, authority, now or datetime.now(UTC))
 
+    def issued_by(self, name: str, certificate_pem: str) -> bool:
+        """Whether the CA of that name signed a certificate; no while the CA does not exist."""
+        return self.has(f"{name}/ca.crt") and certificates.issued_by(certificate_pem, self._authority(name))
+
     # Inside
 
     def _missing(self) -> list[str]:
@@ -226,6 +232,18 @@ class PKI:
             remedy="put it back from a backup: no host would trust a new one. If the cluster is gone for good,"
             " remove formed.json there",
         )
+
+    def _unpinned(self) -> list[str]:
+        """CAs that a formed cluster is older than: its record has no digest of them, and no host trusts them yet."""
+        pinned = (self.formed or {}).get("authorities")
+        return [name for name in AUTHORITIES if name not in pinned] if pinned else []
+
+    def _pin(self, info: Mapping[str, Any]) -> None:
+        """Write the record of the cluster with the digests of all CAs. A pinned CA that is missing stays pinned."""
+        digests = dict(info.get("authorities", {}))
+        present = [name for name in AUTHORITIES if self.has(f"{name}/ca.crt")]
+        digests |= {name: self._digest(f"{name}/ca.crt") for name in present}
+        self._write("formed.json", json.dumps({**info, "authorities": digests}, indent=2, sort_keys=True) + "\n")
 
     def _close_to_others(self) -> None:
         """A directory that was copied or restored may be open to other users. Only files of ours are touched."""

@@ -30,7 +30,11 @@ PORTS: Mapping[str, Mapping[int, tuple[str, bool]]] = {
 }
 PROGRAMS = ("apt-get", "dnf", "iptables", "nft")
 # {file on a host: the authority whose certificate it is}
-AUTHORITIES = {"/etc/kubernetes/pki/ca.crt": "kubernetes", "/etc/etcd/pki/ca.crt": "etcd"}
+AUTHORITIES = {
+    "/etc/kubernetes/pki/ca.crt": "kubernetes",
+    "/etc/etcd/pki/ca.crt": "etcd",
+    "/etc/etcd/pki/peer-ca.crt": "etcd-peer",
+}
 # The probe's spec.
 QUESTIONS: Mapping[str, Any] = {
     "ports": sorted(port for ports in PORTS.values() for port in ports),

@@ -31,6 +31,8 @@ SERVER = CertificateRequest(
     addresses=("10.96.0.1", "192.0.2.11"),
     usages=frozenset({"server"}),
 )
+# The CAs before etcd's peers had their own.
+FORMER = ("kubernetes", "etcd", "front-proxy")
 CLIENT = CertificateRequest("etcd", "kube-apiserver", usages=frozenset({"client"}))
 
 
@@ -55,6 +57,7 @@ def test_ensure_creates_all_and_then_nothing(tmp_path: Path) -> None:
     assert pki.ensure() == [
         "kubernetes/ca.crt",
         "etcd/ca.crt",
+        "etcd-peer/ca.crt",
         "front-proxy/ca.crt",
         "service-account.key",
         "service-account.pub",
@@ -210,6 +213,48 @@ def test_a_formed_cluster_refuses_another_authority(pki: PKI, tmp_path: Path) ->
         pki.ensure()
 
 
+def older(pki: PKI) -> dict[str, object]:
+    """The PKI directory of a cluster that was formed before there was a CA for etcd's peers; its record."""
+    (pki.directory / "etcd-peer" / "ca.crt").unlink()
+    (pki.directory / "etcd-peer" / "ca.key").unlink()
+    record: dict[str, object] = {"id": "1", "authorities": {name: pki._digest(f"{name}/ca.crt") for name in FORMER}}
+    (pki.directory / "formed.json").write_text(json.dumps(record))
+    return record
+
+
+def test_a_formed_cluster_gets_a_ca_that_it_is_older_than(pki: PKI) -> None:
+    record = older(pki)
+    assert pki.ensure() == ["etcd-peer/ca.crt"]
+    assert pki.formed is not None
+    assert pki.formed["id"] == "1"
+    assert pki.formed["authorities"] == {**record["authorities"], "etcd-peer": pki._digest("etcd-peer/ca.crt")}  # type: ignore[dict-item]
+    # From now on it is one that hosts trust.
+    (pki.directory / "etcd-peer" / "ca.crt").unlink()
+    with pytest.raises(PKIError, match=r"formed with etcd-peer/ca\.crt, which is missing"):
+        pki.ensure()
+    pki.mark_formed({**pki.formed, "restored": "now"})
+    with pytest.raises(PKIError, match=r"formed with etcd-peer/ca\.crt, which is missing"):
+        pki.ensure()
+
+
+def test_a_run_killed_before_it_noted_the_new_ca_is_completed(pki: PKI) -> None:
+    older(pki)
+    key = pki._new_key("etcd-peer/ca.key").public_key()
+    pki._create("etcd-peer/ca.crt")
+    assert pki.ensure() == []
+    assert pki.formed is not None
+    assert pki.formed["authorities"]["etcd-peer"] == pki._digest("etcd-peer/ca.crt")
+    assert pki._authority("etcd-peer").public_key() == key
+
+
+def test_an_older_cluster_still_gets_no_other_ca(pki: PKI) -> None:
+    older(pki)
+    (pki.directory / "etcd" / "ca.crt").unlink()
+    with pytest.raises(PKIError, match=r"formed with etcd/ca\.crt, which is missing"):
+        pki.ensure()
+    assert not pki.has("etcd-peer/ca.crt")
+
+
 def test_the_formed_mark(pki: PKI) -> None:
     assert pki.formed is None
     pki.mark_formed({"id": "cdf818194e3a8c32"})
@@ -233,7 +278,7 @@ def test_authorities(pki: PKI) -> None:
         life = authority.not_valid_after_utc - datetime.now(UTC)
         assert timedelta(days=3649) < life <= timedelta(days=3650)
         assert authority.not_valid_before_utc <= datetime.now(UTC) - timedelta(minutes=5)
-    assert len({pki.read(f"{name}/ca.crt") for name in AUTHORITIES}) == 3
+    assert len({pki.read(f"{name}/ca.crt") for name in AUTHORITIES}) == len(AUTHORITIES)
 
 
 def test_a_certificate_says_what_the_model_says(pki: PKI) -> None:
@@ -359,7 +404,7 @@ def test_requests_that_prove_nothing_are_refused(pki: PKI) -> None:
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        ({"authority": "nobody"}, "there is no authority 'nobody'; known: kubernetes, etcd, front-proxy"),
+        ({"authority": "nobody"}, "there is no authority 'nobody'; known: kubernetes, etcd, etcd-peer, front-proxy"),
         ({"common_name": "x" * 65}, "has 1 to 64 characters"),
         ({"usages": frozenset({"both"})}, "usages are server, client or both"),
         ({"usages": frozenset()}, "usages are server, client or both"),
