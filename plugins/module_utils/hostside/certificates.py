@@ -7,7 +7,7 @@ import ssl
 from typing import Any
 
 from .errors import HostError
-from .files import attributes, read, remove_file, set_attributes, wanted_attributes, write_file
+from .files import attributes, read, remove_file, set_attributes, sync, sync_directory, wanted_attributes, write_file
 from .host import Host
 
 
@@ -65,9 +65,13 @@ def install(host: Host, item: dict[str, Any], pem: str | None) -> None:
         return
     fresh = host.path(new_key(item))
     set_attributes(host, fresh, dict(item, mode="0600"))
-    # Killed between the two renames, the pair does not match: the next run sees that and asks for a new one.
+    # On the disk under its first name before the certificate is under its own: a power cut leaves either pair, or both
+    # halves of none. The next run sees a pair that does not match, and asks for a new one.
+    sync(fresh)
+    sync_directory(fresh)
     write_file(host, {"dest": item["certificate"], "content": pem, "owner": item.get("owner", "root"), "mode": "0644"})
     os.rename(fresh, key)
+    sync_directory(key)
 
 
 def paths(items: list[dict[str, Any]]) -> list[str]:

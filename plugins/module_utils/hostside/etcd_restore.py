@@ -128,7 +128,8 @@ def stage(host: Host, spec: Dict[str, Any]) -> Dict[str, Any]:
             if reached <= target - MARGIN:
                 shutil.rmtree(staged)
                 raise HostError(f"the restored store is at revision {reached}, below {target}. Nothing was changed")
-            _give(staged, os.stat(host.path(HOME)))
+            owner = os.stat(host.path(HOME))
+            files.give_tree(staged, owner.st_uid, owner.st_gid)
     finally:
         files.clear_delivery([spec["snapshot"]])
     return {"revision": found["revision"], "keys": found["keys"], "target": target}
@@ -146,14 +147,6 @@ def _as_member(spec: Dict[str, Any], bump: int) -> "list[str]":
         *("--initial-cluster", peers, "--initial-cluster-token", spec["token"]),
         *("--bump-revision", str(bump), "--mark-compacted"),
     ]
-
-
-def _give(directory: str, owner: os.stat_result) -> None:
-    """A directory and all in it to the owner of the store."""
-    os.chmod(directory, 0o700)
-    for path, directories, names in os.walk(directory):
-        for name in [path, *(os.path.join(path, name) for name in [*directories, *names])]:
-            os.chown(name, owner.st_uid, owner.st_gid, follow_symlinks=False)
 
 
 def swap(host: Host, kept: str) -> str:

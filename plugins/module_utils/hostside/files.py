@@ -132,20 +132,53 @@ def make_parents(host: Host, directory: str) -> list[str]:
 
 
 def set_attributes(host: Host, path: str, item: dict[str, Any]) -> None:
+    """Give a file or directory its owner and mode. HostError for a link: its target is nothing of ours."""
+    handle = _open(path)
+    try:
+        _give(host, handle, path, item)
+    finally:
+        os.close(handle)
+
+
+def _open(path: str) -> int:
+    """A descriptor of the file itself: whoever puts a link in its place meanwhile changes nothing elsewhere."""
+    try:
+        # A pipe without a writer would keep the open waiting.
+        return os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        what = "it is a symbolic link" if error.errno == errno.ELOOP else error.strerror
+        raise HostError(f"owner and mode of {path} can't be set: {what}") from None
+
+
+def _give(host: Host, handle: int, path: str, item: dict[str, Any]) -> None:
     owner, group = item.get("owner", "root"), item.get("group") or item.get("owner", "root")
     uid, gid = host.uid(owner), host.gid(group)
     if uid is None or gid is None:
         raise HostError(f"{path} is to belong to {owner}:{group}, and there is no such user or group on the host")
-    os.chown(path, uid, gid, follow_symlinks=False)
-    os.chmod(path, int(item["mode"], 8))
+    os.fchown(handle, uid, gid)
+    os.fchmod(handle, int(item["mode"], 8))
 
 
 def restore_attributes(path: str, before: str) -> None:
     """Give a path the mode and owner that attributes() once told of it."""
     mode, owner = before.split()
     uid, gid = owner.split(":")
-    os.chown(path, int(uid), int(gid), follow_symlinks=False)
-    os.chmod(path, int(mode, 8))
+    handle = _open(path)
+    try:
+        os.fchown(handle, int(uid), int(gid))
+        os.fchmod(handle, int(mode, 8))
+    finally:
+        os.close(handle)
+
+
+def give_tree(directory: str, uid: int, gid: int) -> None:
+    """A directory (0700) and all in it to an owner, links themselves instead of their targets."""
+    for path, directories, names, handle in os.fwalk(directory):
+        for name in [*directories, *names]:
+            os.chown(name, uid, gid, dir_fd=handle, follow_symlinks=False)
+        if path == directory:
+            os.fchmod(handle, 0o700)
+            os.fchown(handle, uid, gid)
 
 
 def temporary_name(path: str) -> str:
@@ -161,12 +194,14 @@ def write_file(host: Host, item: dict[str, Any]) -> None:
     path = host.path(item["dest"])
     temporary = temporary_name(path)
     try:
-        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+        # What a killed run has left, or somebody else: nothing is written through it.
+        remove_file(temporary)
+        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         with os.fdopen(handle, "wb") as stream:
             stream.write(item["content"].encode())
             stream.flush()
+            _give(host, stream.fileno(), temporary, item)
             os.fsync(stream.fileno())
-        set_attributes(host, temporary, item)
         os.rename(temporary, path)
     except OSError as error:
         remove_file(temporary)
@@ -174,13 +209,17 @@ def write_file(host: Host, item: dict[str, Any]) -> None:
     sync_directory(path)
 
 
-def sync_directory(path: str) -> None:
-    """A rename survives a power cut only once its directory is on the disk."""
-    handle = os.open(os.path.dirname(path), os.O_RDONLY)
+def sync(path: str) -> None:
+    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def sync_directory(path: str) -> None:
+    """A rename survives a power cut only once its directory is on the disk."""
+    sync(os.path.dirname(path))
 
 
 def write_error(path: str, error: OSError) -> HostError:

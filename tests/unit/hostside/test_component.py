@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.kubeinstall.cluster.plugins.module_utils.hostside import component, removal
+from ansible_collections.kubeinstall.cluster.plugins.module_utils.hostside import component, files, removal
 from ansible_collections.kubeinstall.cluster.plugins.module_utils.hostside.errors import HostError
 from ansible_collections.kubeinstall.cluster.plugins.module_utils.hostside.host import Host
 
@@ -216,6 +216,95 @@ def test_keys_are_made_here_and_wait_for_their_certificate(root: Path) -> None:
         "attributes": True,
     }
     assert not (root / "etc/demo/server.key.new").exists()
+
+
+SERVER = {"name": "server", "certificate": "/etc/demo/server.crt", "key": "/etc/demo/server.key", "owner": "root"}
+
+
+def self_signed(root: Path) -> str:
+    """A certificate for the key that waits."""
+    key = str(root / "etc/demo/server.key.new")
+    command = ["openssl", "req", "-x509", "-key", key, "-subj", "/CN=x", "-days", "1"]
+    return subprocess.run(command, capture_output=True, check=True, text=True).stdout
+
+
+@pytest.mark.parametrize("operation", ["install", "apply"])
+def test_a_power_cut_finds_no_key_that_is_not_on_the_disk(
+    root: Path, operation: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = spec_of(root, certificates=[SERVER])
+    run("request", spec | {"renew": ["server"]})
+    certificate, synced, order = self_signed(root), set[tuple[int, int]](), list[tuple[str, str, bool]]()
+    fsync, rename = os.fsync, os.rename
+
+    def seen_fsync(handle: int) -> None:
+        status = os.fstat(handle)
+        synced.add((status.st_dev, status.st_ino))
+        order.append(("fsync", str(Path(f"/proc/self/fd/{handle}").readlink()), True))
+        fsync(handle)
+
+    def seen_rename(source: str, target: str) -> None:
+        status = Path(source).stat()
+        order.append(("rename", target, (status.st_dev, status.st_ino) in synced))
+        rename(source, target)
+
+    monkeypatch.setattr(os, "fsync", seen_fsync)
+    monkeypatch.setattr(os, "rename", seen_rename)
+    run(operation, spec | {"signed": {"server": certificate}})
+    names = [(what, Path(path).name, whole) for what, path, whole in order if "/etc/demo" in path]
+    assert ("rename", "server.crt", True) in names
+    assert ("rename", "server.key", True) in names
+    # The folder comes to the disk before the certificate has its name, and once more after the key.
+    folders = [number for number, (what, name, _) in enumerate(names) if (what, name) == ("fsync", "demo")]
+    renames = [number for number, (what, *_) in enumerate(names) if what == "rename"]
+    assert folders[0] < renames[0] < renames[-1] < folders[-1]
+
+
+def test_a_run_killed_between_certificate_and_key_is_repaired_by_the_next(root: Path) -> None:
+    spec = spec_of(root, certificates=[SERVER])
+    for _ in range(2):
+        run("request", spec | {"renew": ["server"]})
+        waiting = (root / "etc/demo/server.key.new").read_text()
+        before = (root / "etc/demo/server.key").read_text() if (root / "etc/demo/server.key").exists() else ""
+        run("install", spec | {"signed": {"server": self_signed(root)}})
+    (root / "etc/demo/server.key").write_text(before)
+    (root / "etc/demo/server.key.new").write_text(waiting)
+    assert run("compare", spec)["certificates"]["server"]["pair"] is False
+    run("request", spec | {"renew": ["server"]})
+    run("install", spec | {"signed": {"server": self_signed(root)}})
+    assert run("compare", spec)["certificates"]["server"]["pair"] is True
+
+
+def test_a_link_in_the_place_of_a_file_leads_nowhere(root: Path) -> None:
+    target = root / "etc/shadow"
+    target.parent.mkdir()
+    target.write_text("secret\n")
+    target.chmod(0o600)
+    (root / "etc/demo").mkdir()
+    # Where the next file is written first, and where the certificate and its key are.
+    for name in (".demo.conf.kubeinstall-new", "server.crt", "server.key"):
+        (root / "etc/demo" / name).symlink_to(target)
+    run("apply", spec_of(root, files=[a_file(mode="0644")]))
+    assert (root / "etc/demo/demo.conf").read_text() == "one\n"
+    with pytest.raises(HostError, match=r"server\.crt can't be set: it is a symbolic link"):
+        run("apply", spec_of(root, certificates=[SERVER]))
+    assert (target.read_text(), target.stat().st_mode & 0o777) == ("secret\n", 0o600)
+
+
+def test_a_tree_is_given_to_its_owner_and_what_its_links_lead_to_is_not(root: Path) -> None:
+    outside = root / "outside"
+    outside.write_text("")
+    outside.chmod(0o644)
+    (root / "tree/below").mkdir(parents=True)
+    (root / "tree/below/link").symlink_to(outside)
+    (root / "tree/below/file").write_text("")
+    uid, gid = os.geteuid(), os.getegid()
+    owner = (4711, 4712) if uid == 0 else (uid, gid)
+    files.give_tree(str(root / "tree"), *owner)
+    given = [root / "tree", root / "tree/below", root / "tree/below/file", root / "tree/below/link"]
+    assert {(path.lstat().st_uid, path.lstat().st_gid) for path in given} == {owner}
+    assert (root / "tree").stat().st_mode & 0o777 == 0o700
+    assert (outside.stat().st_uid, outside.stat().st_gid) == (uid, gid)
 
 
 def test_a_certificate_without_its_key_is_seen(root: Path) -> None:
