@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import glob
 import json
-from typing import Any, Dict, List, NamedTuple
+import time
+from typing import Any, Callable, Dict, List, NamedTuple, Optional
 
 from .errors import HostError
 from .host import Host
@@ -14,6 +15,8 @@ CLIENT = f"{PKI}/healthcheck-client"
 LOCAL = "https://127.0.0.1:2379"
 # For an endpoint that is off: a member that answers at all does so in milliseconds.
 SECONDS = 5
+# Between two looks at members that are not healthy yet.
+PAUSE = 1
 # What a learner answers to most that is asked of it.
 LEARNER = "not supported for learner"
 
@@ -121,23 +124,71 @@ def missing(host: Host, those: List[Member], needed: int) -> List[str]:
     return sorted(problems) if len(those) - len(problems) < needed else []
 
 
-def spare(host: Host, name: str) -> None:
+def spare(host: Host, name: str, ready: Callable[[], bool], seconds: float) -> None:
     """HostError if the cluster cannot do without this member for a while: too few of the others are healthy.
 
-    One member or two have no others to do their work: nothing can be spared there, and nothing is asked.
+    One member or two have no others to do their work: nothing can be spared there, and nothing is asked. `ready` is the
+    member's own word that it serves. A member that neither is ready nor answers reads of its own data is no loss; one
+    that answers them is, also while there is no quorum. The others are given `seconds`.
     """
+    deadline = time.monotonic() + seconds
+    while problem := _why_not_spared(host, name):
+        if not problem.quorum and not ready() and not answers(host):
+            return
+        if time.monotonic() > deadline:
+            raise HostError(problem.text)
+        time.sleep(PAUSE)
+
+
+class _Problem(NamedTuple):
+    """Why a member cannot be spared; `quorum`: a majority of the members answered."""
+
+    text: str
+    quorum: bool
+
+
+def _why_not_spared(host: Host, name: str) -> Optional[_Problem]:
+    """One look; None where the member can be spared."""
     try:
         voters = [member for member in members(host) if not member.learner]
     except HostError as error:
         if LEARNER in str(error):
-            return  # it has no vote yet: nothing is lost without it
-        raise
+            return None  # it has no vote yet: nothing is lost without it
+        refuse_expired(host)
+        text = (
+            f"etcd has no quorum, and {name} has data that counts for one ({error}). Bring the other members back"
+            f" first. If they are lost, stop etcd on {name}, and run the same command again"
+        )
+        return _Problem(text, quorum=False)
     others = [member for member in voters if member.name != name]
     if len(voters) < 3 or len(others) == len(voters):
-        return
+        return None
     needed = len(voters) // 2 + 1
-    if away := missing(host, others, needed):
+    away = missing(host, others, needed)
+    if not away:
+        return None
+    text = (
+        f"without {name} etcd would have no quorum: of its {len(voters)} members {needed} are needed, and"
+        f" {len(away)} of the others are not healthy ({'; '.join(away)}). Bring them back first"
+    )
+    return _Problem(text, quorum=True)
+
+
+def answers(host: Host) -> bool:
+    """Whether this host's member answers reads of its own data, which takes no quorum."""
+    try:
+        etcdctl(host, "get", "health", "--keys-only", "--consistency=s")
+    except HostError:
+        return False
+    return True
+
+
+def refuse_expired(host: Host) -> None:
+    """HostError where this host can't ask any member: its own certificate for it has expired."""
+    path = f"{CLIENT}.crt"
+    done = host.run(["openssl", "x509", "-in", host.path(path), "-noout", "-checkend", "0"], check=False)
+    if done.returncode:
         raise HostError(
-            f"without {name} etcd would have no quorum: of its {len(voters)} members {needed} are needed, and"
-            f" {len(away)} of the others are not healthy ({'; '.join(away)}). Bring them back first"
+            f"{path} has expired or can't be read, so the health of etcd is unknown. Nothing was restarted. Renew it:"
+            " kubeinstall certs renew"
         )

@@ -12,20 +12,31 @@ from .ready import unfulfilled
 from .waiting import pause
 
 SECONDS = 60
+# One look may fall into an election, a slow disk, a restart.
+LOOKS = 3
+PAUSE = 1
 
 
 def check_spare(host: Host, spare: dict[str, Any], ready: dict[str, Any], seconds: float = SECONDS) -> None:
     """HostError if the cluster would stand still without this service for a moment.
 
     `spare` is {etcd_member: its name} or {peers: [URL], ca: path}, of which at least one has to answer with 200; those
-    that join by the same run are given `seconds` to start. A service that is not `ready` itself is no loss.
+    that join by the same run are given `seconds` to start. A service that is not `ready` in any of several looks is no
+    loss; a member of etcd is one as long as it answers reads of its own data.
     """
-    if not spare or unfulfilled(host, ready):
-        return
     if "etcd_member" in spare:
-        etcd.spare(host, spare["etcd_member"])
-    elif "peers" in spare:
+        etcd.spare(host, spare["etcd_member"], lambda: _serves(host, ready), seconds)
+    elif "peers" in spare and _serves(host, ready):
         _one_answers(host, spare["peers"], spare.get("ca"), seconds)
+
+
+def _serves(host: Host, ready: dict[str, Any]) -> bool:
+    for look in range(LOOKS):
+        if look:
+            time.sleep(PAUSE)
+        if unfulfilled(host, ready) is None:
+            return True
+    return False
 
 
 def _one_answers(host: Host, urls: list[str], ca: str | None, seconds: float) -> None:

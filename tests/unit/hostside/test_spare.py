@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from subprocess import Popen
@@ -84,9 +86,59 @@ def test_one_of_three_healthy_members_can_be_spared_and_none_of_two(members: Mem
     with pytest.raises(
         HostError, match=r"without one etcd would have no quorum: of its 3 members 2 are needed.*three: "
     ):
-        spare.check_spare(members.host, {"etcd_member": "one"}, members.ready)
+        spare.check_spare(members.host, {"etcd_member": "one"}, members.ready, 0)
     # Who does not answer does no work: to start it anew costs nobody anything.
-    etcd.spare(members.host, "three")
+    etcd.spare(members.host, "three", lambda: True, 0)
+
+
+def test_a_member_that_is_not_ready_for_a_moment_is_needed_all_the_same(members: Members) -> None:
+    members.processes["three"].kill()
+    members.processes["three"].wait()
+    eventually(lambda: spare.unfulfilled(members.host, members.ready) is None, 30, "the other two go on")
+    (closed,) = free_ports(1)
+    never = {"url": f"http://127.0.0.1:{closed}/readyz"}
+    with pytest.raises(HostError, match="without one etcd would have no quorum"):
+        spare.check_spare(members.host, {"etcd_member": "one"}, never, 0)
+    # Without any other it still has data, and may be the one that has the newest.
+    members.processes["two"].kill()
+    members.processes["two"].wait()
+    eventually(lambda: spare.unfulfilled(members.host, members.ready) is not None, 30, "the quorum is gone")
+    with pytest.raises(HostError, match=r"etcd has no quorum, and one has data .*stop etcd on one, and run"):
+        spare.check_spare(members.host, {"etcd_member": "one"}, members.ready, 0)
+    members.processes["one"].kill()
+    members.processes["one"].wait()
+    spare.check_spare(members.host, {"etcd_member": "one"}, members.ready, 0)
+
+
+def test_others_that_are_away_for_a_moment_are_waited_for(members: Members) -> None:
+    members.processes["three"].send_signal(signal.SIGSTOP)
+    timer = threading.Timer(8, members.processes["three"].send_signal, [signal.SIGCONT])
+    timer.start()
+    try:
+        spare.check_spare(members.host, {"etcd_member": "one"}, members.ready, 60)
+        assert not timer.is_alive()
+    finally:
+        timer.join()
+
+
+def test_an_expired_certificate_of_its_own_is_no_sign_that_others_are_unhealthy(members: Members) -> None:
+    folder, pki = Path(members.host.path("/etc/etcd/pki")), PKI(Path(members.host.root).parent / "pki")
+    usages = frozenset({"server", "client"})
+    request = CertificateRequest("etcd", "member", (), (), ("127.0.0.1",), usages)
+
+    def put(now: datetime) -> None:
+        certificate, key = pki.issue(request, now=now)
+        (folder / "healthcheck-client.crt").write_text(certificate)
+        (folder / "healthcheck-client.key").write_text(key)
+
+    put(datetime.now(UTC) - timedelta(days=366))
+    assert spare.unfulfilled(members.host, members.ready) is None
+    with pytest.raises(HostError, match=r"healthcheck-client\.crt has expired.*kubeinstall certs renew"):
+        spare.check_spare(members.host, {"etcd_member": "one"}, members.ready, 0)
+    # The same processes read the new pair.
+    put(datetime.now(UTC))
+    spare.check_spare(members.host, {"etcd_member": "one"}, members.ready, 0)
+    assert [process.poll() for process in members.processes.values()] == [None] * 3
 
 
 def test_a_member_of_another_cluster_is_refused_also_without_a_quorum(members: Members) -> None:
