@@ -16,9 +16,18 @@ from ansible.plugins.action import ActionBase
 from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.arguments import ARGUMENTS
 from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.bootstrap import REMEDY, begin_together
 from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.border import plain
+from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.ca_change import stage
 from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.delivery import deliver
 from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.differences import as_diff, sentence
 from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.hostcall import call
+from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.renewal import (
+    Due,
+    Item,
+    accepted,
+    due,
+    reloading,
+    restarting,
+)
 from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.spec import (
     SharedFiles,
     build,
@@ -95,30 +104,55 @@ class ActionModule(ActionBase):
         found = self._compare()
         self._refuse_another_cluster(found)
         self._refuse_pinned_images(found["images"])
-        begun = self._begin_together(found)
+        self._begun = self._begin_together(found)
         if self._without_data(found):
             return {"changed": False, "changes": [], "joins": True}
         if self._left_in_place(found):
             return {"changes": [], "changed": self._made_ready(found), "replaces": found["replaces"]}
-        renew = self._certificates_to_renew(found)
-        changes = [*found["changes"], *renew.values()]
-        restart = self._restart(found, bool(renew))
-        enable = bool(found["unit"] and not found["unit"]["enabled"])
-        result: Result = {
-            "changed": bool(changes or restart or enable),
-            "changes": [sentence(change) for change in changes],
-        }
+        # A check predicts the end of the change.
+        ca_change = "" if self._task.check_mode else stage(self._args, found, self._pki)
+        if ca_change and self._args["ca_change"]["state"] == "leave":
+            return {"changed": False, "changes": [], "ca_change": ca_change}
+        return self._made_so(found) | ({"ca_change": ca_change} if ca_change else {})
+
+    def _made_so(self, found: Result) -> Result:
+        """Apply what differs."""
+        certificates = accepted(self._args["certificates"], found["certificates"], self._pki)
+        renew = due(certificates, found["certificates"], self._pki, all_of_them=self._asked_for())
+        if first := self._certificates_first(found, renew):
+            return self._install(found, certificates, {name: renew[name] for name in first})
+        self._add_attributes(found, renew)
+        changes = [*found["changes"], *(one.difference for one in renew.values())]
+        renewed, unit = restarting(certificates, renew), found["unit"]
+        restart = self._restart(found, renewed)
+        enable = bool(unit and not unit["enabled"])
+        result = self._result(changes, restart, changed=bool(changes or restart or enable))
+        if self._task.check_mode:
+            return result
+        if result["changed"]:
+            if found["bootstraps"]:
+                self._make_bootstrap_token(self._begun)
+            # A reload and a first start take nothing from those who depend on it: no turn is waited for.
+            restarts = bool(unit and unit["living"] and (unit["why"] or renewed))
+            self._apply(found, certificates, sorted(renew), restarts=restarts, renewed=renewed)
+        elif self._args["await_ready"]:
+            self._call("wait")
+        self._pin(found["architecture"])
+        return result
+
+    @staticmethod
+    def _result(changes: list[Result], restart: str | None, *, changed: bool) -> Result:
+        result: Result = {"changed": changed, "changes": [sentence(change) for change in changes]}
         if restart:
             result["changes"].append(restart)
-        if result["changed"]:
-            result["diff"] = as_diff(changes, restart)
-        if not self._task.check_mode:
-            if result["changed"]:
-                if found["bootstraps"]:
-                    self._make_bootstrap_token(begun)
-                self._apply(found, sorted(renew))
-            self._pin(found["architecture"])
-        return result
+        return result | ({"diff": as_diff(changes, restart)} if changed else {})
+
+    def _certificates_first(self, found: Result, renew: dict[str, Due]) -> list[str]:
+        """The certificates that a running service reads by itself, where those of all hosts come before the rest."""
+        living = bool(found["unit"] and found["unit"]["living"])
+        if not (self._args["certificates_first"] and living) or self._task.check_mode:
+            return []
+        return reloading(self._args["certificates"], renew)
 
     def _pin(self, architecture: str) -> None:
         """The host has the binaries by now: from here on the cluster keeps to them."""
@@ -215,36 +249,17 @@ class ActionModule(ActionBase):
                 self._call("request", renew=[])
         return missing
 
-    def _certificates_to_renew(self, found: Result) -> dict[str, Result]:
-        """{name: why, as a difference} of the certificates that don't do."""
-        renew: dict[str, Result] = {}
+    def _add_attributes(self, found: Result, renew: dict[str, Due]) -> None:
         for item in self._args["certificates"]:
-            there = found["certificates"][item["name"]]
-            if there["certificate"] is None:
-                reasons, before = ["it is missing"], None
-            elif not there["pair"]:
-                reasons, before = ["it does not belong to its key"], "present"
-            else:
-                reasons, before = self._problems(there["certificate"], item), "present"
-            if reasons:
-                after = f"signed by the {item['authority']} authority: {'; '.join(reasons)}"
-                path = item["certificate"]
-                renew[item["name"]] = {"kind": "certificate", "path": path, "before": before, "after": after}
-            elif not there["attributes"]:
+            if item["name"] not in renew and not found["certificates"][item["name"]]["attributes"]:
                 found["changes"].append(
                     {"kind": "owner and mode of", "path": item["key"], "before": "other", "after": "as wanted"}
                 )
-        return renew
 
-    def _problems(self, pem: str, item: Result) -> list[str]:
-        if self._pki is None or not self._pki.has(f"{item['authority']}/ca.crt"):
-            return ["its authority is not here"]
-        return self._pki.problems(pem, certificate_request(item)) or self._asked_for()
-
-    def _asked_for(self) -> list[str]:
+    def _asked_for(self) -> bool:
         """Whether the user wants new certificates in place of good ones."""
         wanted = self._templar.template(self._task_vars.get("kubeinstall_renew_certificates", False))
-        return ["it was asked for"] if boolean(wanted) else []
+        return boolean(wanted)
 
     def _restart(self, found: Result, renewed: bool) -> str | None:
         unit = found["unit"]
@@ -256,18 +271,29 @@ class ActionModule(ActionBase):
             return f"{'restart' if unit['living'] else 'start'} {self._spec['unit']}: {why}{together}"
         return f"reload {self._spec['unit']}: {unit['reload']}" if unit["reload"] else None
 
-    def _apply(self, found: Result, renew: list[str]) -> None:
+    def _install(self, found: Result, certificates: list[Item], renew: dict[str, Due]) -> Result:
+        """Put new certificates under a service that goes on. What else differs is left to a later task."""
+        changes = [one for one in found["changes"] if one["kind"] == "directory"]
+        changes += [one.difference for one in renew.values()]
+        self._make_shared_files(sorted(renew))
+        self._call("install", signed=self._sign(certificates, sorted(renew)))
+        return self._result(changes, None, changed=True) | {"deferred": True}
+
+    def _make_shared_files(self, renew: list[str]) -> None:
         if self._pki and (renew or self._shared.missing):
             for name in self._pki.ensure():
                 self._display.vv(f"made {name}")
             self._spec = build(self, self._task_vars, self._args, self._shared)
+
+    def _apply(
+        self, found: Result, certificates: list[Item], renew: list[str], *, restarts: bool, renewed: bool
+    ) -> None:
+        self._make_shared_files(renew)
         delivered = self._deliver_binaries(found)
         archives = self._deliver_images(found)
-        signed = self._sign(renew)
-        unit = found["unit"]
-        # A reload and a first start take nothing from those who depend on it: no turn is waited for.
-        restarts = bool(unit and unit["living"] and (unit["why"] or renew))
-        changes = {"delivered": delivered, "archives": archives, "signed": signed, "restarts": restarts}
+        signed = self._sign(certificates, renew)
+        changes = {"delivered": delivered, "archives": archives, "signed": signed}
+        changes |= {"restarts": restarts, "renewed": renewed}
         if restarts:
             together = self._together(found)
             at_once = len(self._task_vars["ansible_play_hosts"]) if together else self._at_once()
@@ -336,11 +362,11 @@ class ActionModule(ActionBase):
         places = deliver(self, self._task_vars, list(archives.values()))
         return {reference: places[digest] for reference, (_, digest) in archives.items()}
 
-    def _sign(self, renew: list[str]) -> dict[str, str]:
+    def _sign(self, certificates: list[Item], renew: list[str]) -> dict[str, str]:
         if not renew or not self._pki:
             return {}
         asked = self._call("request", renew=renew)
-        items = {item["name"]: item for item in self._args["certificates"] if item["name"] in renew}
+        items = {item["name"]: item for item in certificates if item["name"] in renew}
         if items.keys() != asked.keys():
             raise AnsibleActionFail("the host does not ask for the certificates that it was told to ask for")
         return {name: self._pki.sign(pem, certificate_request(items[name])) for name, pem in asked.items()}

@@ -47,7 +47,8 @@ class ActionModule(ActionBase):
         """One that does not answer is no failure: another one is asked."""
         try:
             answer = call(self, task_vars, "etcd_membership", spec | {"operation": "ask"})
-            return {"answered": True, "problem": "", "members": plain(answer.members)}
+            members = plain(answer.members)
+            return {"answered": True, "problem": "", "members": members, "peer_issuer": answer.peer_issuer}
         except (AnsibleConnectionFailure, AnsibleError) as error:
             return {"answered": False, "problem": str(error)}
 

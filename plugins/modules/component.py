@@ -46,7 +46,13 @@ options:
     default: []
     suboptions:
       name: {description: Name of the certificate within the task., type: str, required: true}
-      authority: {description: Who signs it., type: str, required: true, choices: [kubernetes, etcd, front-proxy]}
+      authority: {description: Who signs it., type: str, required: true, choices: [kubernetes, etcd, etcd-peer, front-proxy]}
+      accepts:
+        description: "More CAs: a certificate that one of them has issued stays with it."
+        type: list
+        elements: str
+        choices: [kubernetes, etcd, etcd-peer, front-proxy]
+        default: []
       common_name: {description: Common name of the subject., type: str, required: true}
       organizations: {description: Organizations of the subject., type: list, elements: str, default: []}
       names: {description: DNS names., type: list, elements: str, default: []}
@@ -55,6 +61,41 @@ options:
       certificate: {description: Path of the certificate., type: str, required: true}
       key: {description: Path of the key., type: str, required: true}
       owner: {description: Owner of both., type: str, default: root}
+      reload:
+        description:
+          - Whether the running service reads a new certificate by itself, and is not restarted for it.
+          - C(unless_expired) is for clients whose open connections go on with the certificate that they began with. Where that one
+            has expired, a restart brings new ones.
+        type: str
+        choices: [never, unless_expired, always]
+        default: never
+  certificates_first:
+    description:
+      - Where certificates that the running service reads by itself are renewed, install these and nothing else, and return
+        RV(deferred). All hosts have theirs before the same task without this option restarts the first one, or asks it for its health.
+    type: bool
+    default: false
+  await_ready: {description: Wait until the service is ready also where nothing has to be changed., type: bool, default: false}
+  ca_change:
+    description:
+      - A certificate that changes to another CA, on all hosts in step. The files and O(certificates) say what is trusted and by whom
+        the certificate is issued; RV(ca_change) says how far the host is.
+    type: dict
+    suboptions:
+      certificate: {description: "Name of the certificate, of O(certificates).", type: str, required: true}
+      authority: {description: The new CA., type: str, required: true, choices: [kubernetes, etcd, etcd-peer, front-proxy]}
+      files:
+        description: "Paths of what a host trusts: it has not completed the change where one of them differs."
+        type: list
+        elements: str
+        default: []
+      state:
+        description:
+          - "What to do on a host that has not completed it. C(refuse) fails. C(leave) touches nothing."
+          - C(trust), C(issue) and C(finish) make the host so, each once all hosts have done the one before.
+        type: str
+        choices: [refuse, leave, trust, issue, finish]
+        default: refuse
   kubeconfigs:
     description: Kubeconfig files that refer to certificates by path.
     type: list
@@ -192,6 +233,12 @@ EXAMPLES = r"""
 
 RETURN = r"""
 changes: {description: One sentence for each difference., type: list, returned: always}
+deferred: {description: True where certificates were renewed first and the rest was left., type: bool, returned: when it was}
+ca_change:
+  description:
+    - "How far the host is: C(former), its certificate is one of the former CA; C(own), of the new one, and both are trusted still."
+  type: str
+  returned: while the change is not complete
 joins: {description: True where a host without data was left as it is., type: bool, returned: when it was}
 replaces: {description: What is on the host still and was left as it is., type: list, elements: str, returned: when it was}
 """

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from kubeinstall.pki import AUTHORITIES
+
 
 def _items(**options: dict[str, Any]) -> dict[str, Any]:
     return {"type": "list", "elements": "dict", "default": [], "options": options}
@@ -40,7 +42,8 @@ ARGUMENTS: dict[str, Any] = {
     ),
     "certificates": _items(
         name=REQUIRED,
-        authority={"type": "str", "required": True, "choices": ["kubernetes", "etcd", "front-proxy"]},
+        authority={"type": "str", "required": True, "choices": list(AUTHORITIES)},
+        accepts=STRINGS | {"choices": list(AUTHORITIES)},
         common_name=REQUIRED,
         organizations=STRINGS,
         names=STRINGS,
@@ -49,7 +52,19 @@ ARGUMENTS: dict[str, Any] = {
         certificate=REQUIRED,
         key={"type": "str", "required": True, "no_log": False},
         owner=ROOT,
+        reload={"type": "str", "choices": ["never", "unless_expired", "always"], "default": "never"},
     ),
+    "certificates_first": FLAG,
+    "await_ready": FLAG,
+    "ca_change": {
+        "type": "dict",
+        "options": {
+            "certificate": REQUIRED,
+            "authority": {"type": "str", "required": True, "choices": list(AUTHORITIES)},
+            "files": STRINGS,
+            "state": {"type": "str", "choices": ["refuse", "leave", "trust", "issue", "finish"], "default": "refuse"},
+        },
+    },
     "kubeconfigs": _items(
         dest=REQUIRED,
         server=REQUIRED,

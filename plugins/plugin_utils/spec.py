@@ -85,7 +85,8 @@ def build(
         "directories": args["directories"],
         "binaries": _binaries(args["binaries"], pins_of(task_vars)),
         "certificates": [
-            {key: item[key] for key in ("name", "certificate", "key", "owner")} for item in args["certificates"]
+            {key: item[key] for key in ("name", "certificate", "key", "owner", "reload")}
+            for item in args["certificates"]
         ],
         "files": _files(action, task_vars, args, unit, shared),
         "images": [{"reference": item["reference"]} for item in args["images"]],

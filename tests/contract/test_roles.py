@@ -229,7 +229,8 @@ def test_a_removal_drains_records_and_deletes_in_steps() -> None:
 
 def test_reset_takes_away_each_component_in_the_opposite_order() -> None:
     named = [component["name"] for component in load("playbooks/vars/reset.yml")["reset_components"]]
-    assert named == component_names()[::-1]
+    # A role may have a second task for its component.
+    assert named == list(dict.fromkeys(component_names()))[::-1]
 
 
 # The wiring

@@ -25,6 +25,23 @@ def request(host: Host, spec: dict[str, Any]) -> dict[str, Any]:
         }
 
 
+def install(host: Host, spec: dict[str, Any]) -> dict[str, Any]:
+    """Swap in the certificates of `signed` under the running service, which reads them by itself."""
+    with host.lock(f"certificates of {spec['name']}"):
+        record = _prepare(host, spec)
+        renewed = [item for item in spec["certificates"] if item["name"] in spec["signed"]]
+        record.add("files", certificates.paths(renewed))
+        record.save()
+        for item in renewed:
+            certificates.install(host, item, spec["signed"][item["name"]])
+    return {}
+
+
+def wait_ready(host: Host, spec: dict[str, Any]) -> dict[str, Any]:
+    wait(host, spec["unit"], spec["ready"], "")
+    return {}
+
+
 def _prepare(host: Host, spec: dict[str, Any]) -> Record:
     """What keys and files need before they can be written: packages (openssl), the user, directories; recorded."""
     record = Record(host, spec["name"])
@@ -138,6 +155,8 @@ def _start(host: Host, spec: dict[str, Any], record: Record, changed: list[dict[
         units.daemon_reload(host)
     state, stamp, wanted = units.show(host, unit), record.data.get("stamp", {}), inputs(host, spec)
     why, before = units.why_restart(state, stamp, digest(wanted), [host.path(path) for path in wanted]), ""
+    if not why and spec.get("renewed"):
+        why = "its certificates have changed"
     ready = spec["ready"]
     if why:
         if ready.get("followers"):

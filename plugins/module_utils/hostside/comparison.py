@@ -97,7 +97,10 @@ def missing_images(spec: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def inputs(host: Host, spec: dict[str, Any]) -> dict[str, str | None]:
-    """{path: digest wanted} of all the unit is started from; a certificate counts as it is on the disk."""
+    """{path: digest wanted} of all the unit is started from; a certificate counts as it is on the disk.
+
+    One that the running unit reads again by itself does not count.
+    """
     wanted: dict[str, str | None] = {
         item["dest"]: hashlib.sha256(item["content"].encode()).hexdigest()
         for item in spec["files"]
@@ -106,6 +109,8 @@ def inputs(host: Host, spec: dict[str, Any]) -> dict[str, str | None]:
     for item in spec["binaries"]:
         wanted[item["dest"]] = binaries.wanted_digest(item, host.architecture)
     for item in spec["certificates"]:
+        if item.get("reload", "never") != "never":
+            continue
         wanted[item["certificate"]] = files.digest_of(host.path(item["certificate"]))
     return wanted
 

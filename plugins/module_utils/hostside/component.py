@@ -1,25 +1,27 @@
 """Makes one component of a host so: compare first, touching nothing; then apply.
 
-The action plugin sends the same spec for `compare`, `request` (keys for certificates it will sign) and `apply`:
+The action plugin sends the same spec for `compare`, `request` (keys for certificates it will sign), `install` (these
+certificates alone, under a service that goes on), `apply` and `wait` (until the service is ready):
 
     operation, root, name, user, packages, kernel_modules, sysctls, unit (name or None), ready, spare
     directories   [{path, owner, group, mode}]
     binaries      [{name, version, dest, digests: {architecture: sha256}}]
-    certificates  [{name, certificate, key, owner}]
+    certificates  [{name, certificate, key, owner, reload}]
     files         [{dest, content, owner, group, mode, secret, restart, reload, only_if_missing, after_ready,
     identity}], the unit's among them
     images        [{reference}]
 For compare also `etcd_clusters`, the ids of which an etcd member's cluster has one (empty: any), and `replaces`, the
 components in whose place this one comes.
-For apply also `delivered` {digest: path}, `signed` {certificate name: PEM}, `archives` {reference: path} and
-`restarts`, whether a living unit will be restarted.
+For install and apply also `signed` {certificate name: PEM}, and for apply `delivered` {digest: path}, `archives`
+{reference: path}, `restarts`, whether a living unit will be restarted, and `renewed`, whether it has to be for a
+certificate in `signed`.
 """
 
 from __future__ import annotations
 
 from typing import Any, Dict, List, Literal, NamedTuple, Optional
 
-from .answers import Answer
+from .answers import Answer, Nothing
 from .host import Host
 
 
@@ -72,11 +74,17 @@ class Applied(NamedTuple):
 
 
 # Keys: certificate signing requests as PEM by the certificates' names.
-ANSWERS = {"compare": Answer(Compared), "request": Answer(Dict[str, str]), "apply": Answer(Applied)}
+ANSWERS = {
+    "compare": Answer(Compared),
+    "request": Answer(Dict[str, str]),
+    "install": Answer(Nothing),
+    "apply": Answer(Applied),
+    "wait": Answer(Nothing, reads=True),
+}
 
 
 def main(spec: dict[str, Any]) -> dict[str, Any]:
-    """Do `spec["operation"]`: compare, request or apply."""
+    """Do `spec["operation"]`."""
     host = Host(spec.get("root", "/"))
     # Loaded one by one: a run with nothing to do only compares, and pays for no more than that.
     if spec["operation"] == "compare":
@@ -85,4 +93,10 @@ def main(spec: dict[str, Any]) -> dict[str, Any]:
         return compare(host, spec)
     from . import application
 
-    return application.request(host, spec) if spec["operation"] == "request" else application.apply(host, spec)
+    operations = {
+        "request": application.request,
+        "install": application.install,
+        "apply": application.apply,
+        "wait": application.wait_ready,
+    }
+    return operations[spec["operation"]](host, spec)

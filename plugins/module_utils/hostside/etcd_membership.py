@@ -2,7 +2,7 @@
 
 spec: root, operation, check, name and address (of the member in question), seconds (to catch up), endpoints (of others,
 to be asked where this host's own member is a learner)
-    ask       {members: [{name, address, learner}]}
+    ask       {members: [{name, address, learner}], peer_issuer: name of the CA of this member's certificate for peers}
     announce  {changes, members: {name: address}}: it may start now, as one of these
     promote   {changes}: every learner that has started is promoted once it has what the others have
     remove    {changes}: it is no member any more; refused where the others would be no quorum
@@ -17,7 +17,7 @@ from typing import Any, Dict, List, NamedTuple, Optional
 
 from .answers import Answer, Changes
 from .errors import HostError
-from .etcd import LEARNER, Member, etcdctl, members, missing, status
+from .etcd import LEARNER, PKI, Member, etcdctl, members, missing, status
 from .host import Host
 from .waiting import pause
 
@@ -36,6 +36,7 @@ class Listed(NamedTuple):
 
 class Asked(NamedTuple):
     members: List[Listed]
+    peer_issuer: str
 
 
 class Announced(NamedTuple):
@@ -58,12 +59,20 @@ def main(spec: Dict[str, Any]) -> Dict[str, Any]:
             "members": [
                 {"name": member.name, "address": address_of(member), "learner": member.learner}
                 for member in members(host)
-            ]
+            ],
+            "peer_issuer": issuer(host, f"{PKI}/peer.crt"),
         }
     with host.acting("change the members of etcd", check=spec["check"]):
         if spec["operation"] == "announce":
             return announce(host, spec)
         return {"changes": _promote_all(host, spec) if spec["operation"] == "promote" else remove(host, spec)}
+
+
+def issuer(host: Host, path: str) -> str:
+    """Common name of the issuer of a certificate."""
+    command = ["openssl", "x509", "-in", host.path(path), "-noout", "-issuer", "-nameopt", "multiline"]
+    lines = [line.partition("=") for line in host.run(command).stdout.splitlines()]
+    return next((value.strip() for name, _, value in lines if name.strip() == "commonName"), "")
 
 
 def address_of(member: Member) -> str:
