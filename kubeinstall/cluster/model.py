@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from kubeinstall.cluster.applications import APPLICATIONS, check_applications
 from kubeinstall.cluster.balancer import API_PORT, check_balancer
+from kubeinstall.cluster.expired import check_expired
 from kubeinstall.cluster.facts import check_facts
 from kubeinstall.cluster.files import check_manifests, check_writers
 from kubeinstall.cluster.flannel import check_flannel
@@ -131,6 +132,7 @@ class Cluster(BaseModel):
         check_pod_security(inputs, errors)
         check_writers(inputs, warnings)
         check_facts(inputs, known, reports, formed, errors)
+        check_expired(inputs, reports, warnings)
         check_answers(inputs, reports, errors, warnings)
         check_flannel(inputs, known, reports, knowledge or Knowledge(), errors, warnings)
         welcomed = check_membership(inputs, knowledge or Knowledge(), reports, welcome, errors, warnings)

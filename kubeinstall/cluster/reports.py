@@ -52,6 +52,13 @@ class Port(BaseModel):
     ours: bool
 
 
+class Expired(BaseModel):
+    """A certificate on a host that has ended; `until` is in seconds since the epoch."""
+
+    path: str
+    until: float
+
+
 class Facts(BaseModel):
     """What the probe returns; see there for units. All after `root` is there only for root."""
 
@@ -82,6 +89,7 @@ class Facts(BaseModel):
     selinux_off: tuple[str, ...] = ()
     firewalld: tuple[str, ...] | None = None
     answering: tuple[str, ...] = ()
+    expired: tuple[Expired, ...] = ()
     registries: Mapping[str, str] = Field(default_factory=dict)
     flannel: Mapping[str, str] | None = None
 

@@ -9,6 +9,7 @@ import pytest
 from kubeinstall import lab as labs
 from tests.cluster.conftest import INVENTORY
 from tests.clusters import Cluster
+from tests.expired import expire
 from tests.lab import eventually
 
 # Stands before the real one on the PATH, and kills the run at the moment it is about to restart the service.
@@ -77,6 +78,28 @@ def test_a_host_that_reboots_comes_back_by_itself(cluster: Cluster, part: str) -
         what="the cluster does its work again, with nobody's help",
     )
     cluster.changes_nothing("site")
+
+
+@pytest.mark.parametrize("command", [("apply",), ("certs", "renew")], ids=" ".join)
+def test_certificates_that_have_expired_are_named_and_renewed(cluster: Cluster, command: tuple[str, ...]) -> None:
+    replaced = expire(cluster)
+    before = cluster.invocations()
+    said = " ".join(cluster.command(*command, "-i", INVENTORY).split())
+    for name, paths in replaced.items():
+        for path in paths:
+            assert f"{name}: its certificate {path} expired on" in said
+    cluster.command("verify", "-i", INVENTORY)
+    after = cluster.invocations()
+    name = f"{cluster.control_plane[0]}/etcd.service"
+    assert after[name] == before[name]
+    cluster.changes_nothing("site")
+
+
+def test_a_yearly_renewal_restarts_nothing(cluster: Cluster) -> None:
+    before = cluster.invocations()
+    cluster.command("certs", "renew", "-i", INVENTORY)
+    assert cluster.invocations() == before
+    cluster.command("verify", "-i", INVENTORY)
 
 
 def test_an_authority_that_is_gone_is_never_made_anew(cluster: Cluster) -> None:

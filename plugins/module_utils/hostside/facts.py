@@ -35,6 +35,11 @@ class Flannel(NamedTuple):
     share: str
 
 
+class Expired(NamedTuple):
+    path: str
+    until: float
+
+
 class Facts(NamedTuple):
     """For root; hostside/probe.py explains them."""
 
@@ -64,6 +69,7 @@ class Facts(NamedTuple):
     selinux_off: List[str]
     firewalld: Optional[List[str]]
     answering: List[str]
+    expired: List[Expired]
     registries: Dict[str, str]
     flannel: Optional[Flannel]
 

@@ -14,7 +14,7 @@ import struct
 import time
 from typing import Any, Iterator, Union
 
-from . import flannel
+from . import expiry, flannel
 from .answers import Answer
 from .facts import Facts, Unprivileged
 from .files import digest_of, read
@@ -59,6 +59,7 @@ def main(spec: dict[str, Any]) -> dict[str, Any]:
     resolvers: [address in /etc/resolv.conf], selinux_off: [boolean that is off where SELinux enforces],
     firewalld: [source that it trusts], or null where it does not run,
     flannel: {backend, manager: kube or etcd, share: CIDR, empty where it does not run} as it was set up, or null},
+    expired: [{path, until: seconds since the epoch}] of our certificates,
     answering: [those of `vacant` that a host has], registries: {name: what it answered}}.
     """
     now = time.time()
@@ -96,6 +97,7 @@ def main(spec: dict[str, Any]) -> dict[str, Any]:
         docker_containers=entries(host, "/var/lib/docker/containers"),
         flannel=flannel.found(host),
         engines=[unit for unit in ENGINES if any(os.path.exists(host.path(f"{d}/{unit}")) for d in PACKAGED_UNITS)],
+        expired=expiry.expired(host, now),
         answering=[address for address in spec["vacant"] if answers(address)],
     )
     answer["registries"] = {}

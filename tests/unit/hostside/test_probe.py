@@ -150,6 +150,7 @@ def test_a_whole_root(root: Root) -> None:
     assert facts.digests == {
         "/etc/kubernetes/pki/ca.crt": hashlib.sha256(b"certificate").hexdigest(),
         "/etc/etcd/pki/ca.crt": None,
+        "/etc/etcd/pki/peer-ca.crt": None,
     }
     assert facts.disk["/var"]["free"] > 0
     assert json.loads(json.dumps(answer)) == answer
