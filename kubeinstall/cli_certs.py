@@ -49,9 +49,10 @@ def certificates(
 def renew(
     inventory: InventoryPath = DEFAULT_INVENTORY, check: Check = False, diff: Diff = False, limit: Limit = ""
 ) -> None:
-    """Renew the hosts' certificates and your own, however long they have left; services restart host by host.
+    """Renew the hosts' certificates and your own.
 
-    The authorities stay. `kubeinstall apply` renews what has less than 30 days left, and nothing else.
+    Expired ones too. Services that read new certificates by themselves are not restarted. The CAs stay.
+    `kubeinstall apply` renews what has less than 30 days left, and nothing else.
     """
     variables = {"kubeinstall_renew_certificates": True}
     provision(inventory, ["site"], check=check, diff=diff, limit=limit, extra_vars=variables)

@@ -8,6 +8,7 @@ import shlex
 import ssl
 from collections.abc import Iterator
 from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from subprocess import Popen
 from typing import Any
@@ -71,17 +72,25 @@ class Cluster:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
 
-    def give(self, name: str, file: str, ca: str, common_name: str, usages: frozenset[str]) -> None:
+    def give(
+        self, name: str, file: str, ca: str, common_name: str, usages: frozenset[str], now: datetime | None = None
+    ) -> None:
         # Who calls from this machine does so from 127.0.0.1, which members compare with the certificate.
         addresses = () if usages == CLIENT else (ADDRESSES[name], "127.0.0.1")
         request = CertificateRequest(ca, common_name, (), (), addresses, usages)
-        certificate, key = self.pki.issue(request)
+        certificate, key = self.pki.issue(request, now=now)
         self.write(name, f"{file}.crt", certificate)
         self.write(name, f"{file}.key", key)
 
     def peer_certificates(self, ca: str) -> None:
         for name in NAMES:
             self.give(name, "peer", ca, name, BOTH)
+
+    def all_certificates(self, now: datetime | None = None) -> None:
+        for name in NAMES:
+            self.give(name, "server", "etcd", name, BOTH, now)
+            self.give(name, "peer", "etcd-peer", name, BOTH, now)
+            self.give(name, "healthcheck-client", "etcd", "etcd-healthcheck-client", CLIENT, now)
 
     def start(self, name: str, change: str, *, former: bool = False, state: str = "existing") -> None:
         """With the unit's flags; `former`: as before there was a CA for peers."""
@@ -188,3 +197,23 @@ def test_a_living_cluster_changes_to_the_ca_for_peers(cluster: Cluster) -> None:
     assert etcd_membership.issuer(cluster.host, "/etc/etcd/pki/peer.crt") == "etcd-peer-ca"
     with pytest.raises(OSError, match=r"unknown ca|certificate|reset|EOF"):
         cluster.members_as_peer("two", "etcd-peer", "one", "flannel")
+
+
+def test_members_whose_certificates_have_expired_go_on_with_new_ones(cluster: Cluster) -> None:
+    cluster.all_certificates()
+    for name in NAMES:
+        cluster.start(name, "finish", state="new")
+    cluster.healthy()
+    before = cluster.identities()
+    cluster.all_certificates(datetime.now(UTC) - timedelta(days=366))
+    for name in NAMES:
+        cluster.stop(name)
+        cluster.start(name, "finish")
+    processes = dict(cluster.processes)
+    with pytest.raises(HostError, match=r"healthcheck-client\.crt has expired"):
+        etcd.spare(cluster.host, "one", lambda: False, 0)
+    cluster.all_certificates()
+    cluster.healthy()
+    etcd.spare(cluster.host, "one", lambda: True, 0)
+    assert cluster.identities() == before
+    assert [process.poll() for process in processes.values()] == [None] * 3
