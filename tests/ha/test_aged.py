@@ -26,7 +26,7 @@ def aged(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     """Installed by the former version, where this clone has it."""
     keep = request.config.getoption("--keep-lab")
     with lab_of(NAME, "--control-planes", "3", "--nodes", "1", keep=keep) as cluster:
-        if keep and (cluster.inventory / ".kubeinstall").exists():
+        if keep and (cluster.inventory / ".kubeinstall/pki/formed.json").exists():
             yield cluster
             return
         if not Former.known(FORMER):

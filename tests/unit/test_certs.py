@@ -69,6 +69,7 @@ def test_the_authorities_and_the_operators_own(pki: PKI, tmp_path: Path) -> None
     assert [one["subject"] for one in certs.on_the_controller(cluster)] == [
         "kubernetes-ca",
         "etcd-ca",
+        "etcd-peer-ca",
         "front-proxy-ca",
     ]
     access.kubeconfig(cluster)
