@@ -150,7 +150,8 @@ class ActionModule(ActionBase):
     def _certificates_first(self, found: Result, renew: dict[str, Due]) -> list[str]:
         """The certificates that a running service reads by itself, where those of all hosts come before the rest."""
         living = bool(found["unit"] and found["unit"]["living"])
-        if not (self._args["certificates_first"] and living) or self._task.check_mode:
+        first = self._args["certificates_first"] and not self._args["await_ready"]
+        if not (first and living) or self._task.check_mode:
             return []
         return reloading(self._args["certificates"], renew)
 

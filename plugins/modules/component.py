@@ -72,10 +72,13 @@ options:
   certificates_first:
     description:
       - Where certificates that the running service reads by itself are renewed, install these and nothing else, and return
-        RV(deferred). All hosts have theirs before the same task without this option restarts the first one, or asks it for its health.
+        RV(deferred). The same task with O(await_ready) does the rest, once all hosts have theirs.
     type: bool
     default: false
-  await_ready: {description: Wait until the service is ready also where nothing has to be changed., type: bool, default: false}
+  await_ready:
+    description: Do what O(certificates_first) has left, and wait until the service is ready also where nothing has to be changed.
+    type: bool
+    default: false
   ca_change:
     description:
       - A certificate that changes to another CA, on all hosts in step. The files and O(certificates) say what is trusted and by whom
