@@ -327,7 +327,7 @@ TASKS: dict[str, list[dict[str, Any]]] = {
     ],
 }  # fmt: skip
 # Asked only after a first answer that was right: of the component task, and those that ask this machine alone.
-LATER = {("component", "request"), ("component", "apply")}
+LATER = {("component", name) for name in ("request", "install", "apply", "wait")}
 CALLS = [(action, arguments) for action, tasks in TASKS.items() for arguments in tasks]
 IDS = [f"{action} {arguments.get('state') or arguments.get('part') or ''}".strip() for action, arguments in CALLS]
 
