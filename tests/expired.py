@@ -24,7 +24,7 @@ USAGES = {ExtendedKeyUsageOID.SERVER_AUTH: "server", ExtendedKeyUsageOID.CLIENT_
 # Each certificate that has a key beside it, with its path before it.
 LISTED = (
     "for f in $(find /etc/kubernetes/pki /etc/etcd/pki -name '*.crt' 2>/dev/null); do"
-    " [ ! -e ${f%.crt}.key ] || { echo \"# $f\"; cat $f; }; done"
+    ' [ ! -e ${f%.crt}.key ] || { echo "# $f"; cat $f; }; done'
 )
 LIFE = timedelta(days=365)
 

@@ -48,7 +48,7 @@ def flags(name: str, change: str) -> list[str]:
         overrides={"trim_blocks": True, "lstrip_blocks": True},
     )
     command = str(text).split("ExecStart=")[1].split("\n# Among")[0].replace("\\\n", " ")
-    return shlex.split(command)[1:]
+    return [word for word in shlex.split(command) if word.startswith("--")]
 
 
 class Cluster:
