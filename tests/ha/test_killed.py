@@ -20,7 +20,7 @@ from typing import Any
 
 import pytest
 import yaml
-from ansible_collections.kubeinstall.cluster.plugins.module_utils.hostside.host import LOCK
+from ansible_collections.kubeinstall.cluster.plugins.module_utils.hostside.host import LOCKS
 
 from tests.clusters import lab_of
 from tests.lab import BIN, Lab, eventually, recap
@@ -260,7 +260,7 @@ def test_a_drain_ends_with_a_playbook_that_is_killed_alone(living: Lab) -> None:
 
 def draining(lab: Lab) -> bool:
     """Whether a run changes the cluster from one of the control planes."""
-    return any(host.run(f"flock --nonblock {LOCK} true").rc != 0 for host in lab["control_plane"])
+    return any(host.run(f"flock --nonblock {LOCKS}/lock true").rc != 0 for host in lab["control_plane"])
 
 
 @contextlib.contextmanager
