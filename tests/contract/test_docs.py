@@ -73,3 +73,15 @@ def test_every_variable_of_the_vagrantfile_is_documented_with_its_default() -> N
     settings = dict(re.findall(r'setting\("(\w+)", "?(.+?)"?\)', (ROOT / "Vagrantfile").read_text()))
     # Which driver depends on the computer.
     assert {**table, "DRIVER": ""} == {**settings, "DRIVER": ""}
+
+
+def test_every_line_of_the_trust_model_names_a_test_that_exists() -> None:
+    section = (ROOT / "docs" / "security.md").read_text().partition("## Trust model\n")[2].partition("\n## ")[0]
+    named = re.findall(r"`([\w/.]*\.py)?::(test_\w+)`", section)
+    assert named
+    path = ""
+    for file, test in named:
+        path = file or path
+        assert re.search(rf"^def {test}\(", (ROOT / path).read_text(), re.MULTILINE), f"{path}::{test}"
+    claims = re.findall(r"^- cannot (?:.|\n(?!\n|- ))*", section, re.MULTILINE)
+    assert [claim for claim in claims if "::" not in claim] == []
