@@ -65,8 +65,8 @@ def fetch(
 
     `names` are files ("kubelet") or components ("kubernetes": all its files); a name that is both means the file.
     `versions` maps components to versions, the catalogue's default holds for the rest. `digests` maps components to a
-    digest of upstream's release file ("sha256:HEX") that the user pins in place of the catalogue's. `again` gets the
-    files anew even if the cache has them.
+    digest of upstream's release file ("sha256:HEX") that the user pins where the catalogue names none. `again` gets the
+    files even if the cache has them.
 
     InputError for anything unknown, before anything is done; ComponentError when no source has a file, when a digest is
     wrong, or when a build fails. Several processes may call this at once: what one gets the others wait for.
@@ -82,6 +82,14 @@ def fetch(
             checked_digest(pinned)
         except ValueError as error:
             raise InputError(str(error), where=component) from None
+        version = versions.get(component, catalogue.default(component))
+        published = catalogue.version(component, version).digests.get(architecture) or pinned
+        if pinned != published:
+            raise InputError(
+                f"the digest of {component} {version} ({architecture}) is {published}, not {pinned}",
+                where="the catalogue of components",
+                remedy="leave it out: a digest is pinned only where the catalogue names none",
+            )
     wanted: dict[str, list[str]] = {}
     order = catalogue.expand(names)
     for name in order:
@@ -202,7 +210,7 @@ def _from_release(request: Request, folder: Path, progress: Progress, mirror: st
 
 
 def _digest(request: Request) -> str | None:
-    """The digest the user pinned, else the one upstream publishes."""
+    """The digest that upstream publishes, or that the user pinned where there is none."""
     published = request.catalogue.version(request.component, request.version).digests
     return request.digest or published.get(request.architecture)
 

@@ -158,6 +158,13 @@ def test_without_a_digest_upstream_is_refused_until_one_is_pinned(store: Store, 
     assert file.path.read_bytes() == b"unpinned from upstream"
 
 
+def test_a_published_digest_is_not_replaced_by_another(store: Store, upstream: Upstream) -> None:
+    wrong = f"sha256:{'0' * 64}"
+    with pytest.raises(InputError, match=f"the digest of pause 1.2.3 .amd64. is sha256:.*, not {wrong}"):
+        fetch(["pause"], versions={}, architecture="amd64", store=store, digests={"pause": wrong})
+    assert upstream.requests == []
+
+
 def test_an_unreachable_upstream_is_asked_once(store: Store, upstream: Upstream, notes: Notes, tmp_path: Path) -> None:
     with socket.socket() as closed:
         # Bound and not listening: connections are refused, and nobody else can take the port meanwhile.
