@@ -9,6 +9,7 @@ import pytest
 from kubeinstall import lab as labs
 from tests.cluster.conftest import INVENTORY
 from tests.clusters import Cluster
+from tests.etcd_data import boot_without_data
 from tests.expired import expire
 from tests.lab import eventually
 
@@ -78,6 +79,18 @@ def test_a_host_that_reboots_comes_back_by_itself(cluster: Cluster, part: str) -
         what="the cluster does its work again, with nobody's help",
     )
     cluster.changes_nothing("site")
+
+
+def test_the_only_member_that_boots_without_its_data_stays_down(cluster: Cluster) -> None:
+    before = {pod["metadata"]["uid"] for pod in cluster.objects("pods", "--all-namespaces")}
+    with boot_without_data(cluster, cluster.etcd):
+        pass
+    eventually(
+        lambda: "does its work" in cluster.command("verify", "-i", INVENTORY, code=None),
+        timeout=120,
+        what="the cluster is healthy with its data",
+    )
+    assert before <= {pod["metadata"]["uid"] for pod in cluster.objects("pods", "--all-namespaces")}
 
 
 @pytest.mark.parametrize("command", [("apply",), ("certs", "renew")], ids=" ".join)

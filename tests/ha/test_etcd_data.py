@@ -21,12 +21,11 @@ from kubeinstall import lab as labs
 from kubeinstall.pki import PKI
 from kubeinstall.restores import cluster_id
 from tests.clusters import ROOT, Cluster, lab_of
+from tests.etcd_data import boot_without_data
 from tests.ha.state import ETCDCTL, whole
 from tests.lab import BIN, eventually
 
 NAME = "test-etcd-data"
-DATA = "/var/lib/etcd/default.etcd"
-MOVED = "/var/lib/etcd-moved"
 
 
 @pytest.fixture(scope="module")
@@ -71,31 +70,9 @@ def test_the_id_of_a_cluster_comes_from_a_token_of_its_own(cluster: Cluster) -> 
 
 @pytest.mark.parametrize("count", [1, 2], ids=["one of three", "two of three"])
 def test_members_that_boot_without_their_data_stay_down(cluster: Cluster, count: int) -> None:
-    lost = cluster.etcd[-count:]
-    for name in lost:
-        cluster.sh(name, f"systemctl stop etcd; mv {DATA} {MOVED}")
-        labs.stop(name)
-    for name in lost:
-        labs.start(name)
-    try:
-        for name in lost:
-            eventually(
-                lambda name=name: "failed" in cluster.host(name).run("systemctl is-active etcd").stdout,  # type: ignore[misc]
-                what=f"etcd of {name} is refused",
-            )
-            said = cluster.host(name).run("systemctl status --no-pager --full etcd").stdout
-            assert f"etcd data is missing: {DATA}/member does not exist" in said
-            cluster.sh(name, f"! test -e {DATA}")
-            # It does not start again and again.
-            assert cluster.sh(name, "systemctl show -P NRestarts etcd").strip() == "0"
-        told = " ".join(cluster.command("status", "-i", cluster.inventory, code=1).split())
-        for name in lost:
-            assert f"{name}: etcd.service failed: etcd data is missing" in told
+    with boot_without_data(cluster, cluster.etcd[-count:]):
         if count == 1:
             assert "treasure" in names(cluster)
-    finally:
-        for name in lost:
-            cluster.sh(name, f"mv {MOVED} {DATA}; systemctl start --no-block etcd")
     eventually(lambda: "treasure" in names(cluster), what="the data is there again")
     whole(cluster)
 
