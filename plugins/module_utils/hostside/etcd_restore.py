@@ -214,8 +214,9 @@ def wait(host: Host) -> None:
         problem = probe(host)["problem"]
         if not problem:
             return
-        if _restarts(host) - first >= FLAPPING or time.monotonic() > deadline:
-            raise units.failure(host, UNIT, f"does not serve: {problem}")
+        exited = _restarts(host) - first >= FLAPPING
+        if exited or time.monotonic() > deadline:
+            raise units.failure(host, UNIT, f"does not serve: {problem}", exited=exited)
         time.sleep(0.3)
 
 

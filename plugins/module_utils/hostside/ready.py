@@ -36,7 +36,7 @@ def wait(host: Host, unit: str, condition: dict[str, Any], before: str) -> str:
         count = int(state.get("NRestarts") or 0)
         restarts = count if restarts is None else min(restarts, count)
         if state.get("ActiveState") == "failed" or count - restarts >= FLAPPING:
-            raise units.failure(host, unit, "does not stay up")
+            raise units.failure(host, unit, "does not stay up", exited=True)
         if units.running(state) and state.get("InvocationID") != before:
             missing = unfulfilled(host, condition) or _first(looks, state)
             # Only if it is still the same start: one that answered and died at once is not ready.

@@ -10,6 +10,8 @@ from .errors import HostError
 from .host import Host
 
 DIRECTORY = "/etc/systemd/system"
+# systemd's message on the end of a service, in the service's journal.
+EXITED = "Main process exited"
 PROPERTIES = (
     "LoadState,ActiveState,UnitFileState,InvocationID,ExecMainStartTimestampMonotonic,ActiveEnterTimestampMonotonic,"
     "NRestarts,NeedDaemonReload"
@@ -111,10 +113,18 @@ def last_words(host: Host, unit: str) -> str:
     return host.run(command, check=False).stdout.strip()[:400]
 
 
-def failure(host: Host, unit: str, what: str) -> HostError:
-    """A failure that carries the journal's last words."""
-    said = "\n".join("  " + line[:400] for line in journal(host, unit)) or "  (its journal is empty)"
-    return HostError(f"{unit} {what}. The last lines of its journal:\n{said}")
+def failure(host: Host, unit: str, what: str, *, exited: bool = False) -> HostError:
+    """A failure with the last lines of the journal; with `exited` those up to the main process's last exit."""
+    lines = up_to_last_exit(journal(host, unit, lines=2000)) if exited else journal(host, unit)
+    shown = "\n".join("  " + line[:400] for line in lines) or "  (its journal is empty)"
+    return HostError(f"{unit} {what}. The last lines of its journal:\n{shown}")
+
+
+def up_to_last_exit(lines: list[str], count: int = 25) -> list[str]:
+    """The last lines before the main process ended: a next one may have begun to write, its usage for one."""
+    exits = [number for number, line in enumerate(lines, 1) if EXITED in line]
+    end = exits[-1] if exits else len(lines)
+    return lines[max(0, end - count) : end]
 
 
 def stop(host: Host, unit: str) -> None:
