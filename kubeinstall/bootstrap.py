@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import Any
 
+from kubeinstall.bootstrap_record import BootstrapRecord
 from kubeinstall.errors import PKIError
-from kubeinstall.pki import PKI
+from kubeinstall.pki_directory import RECORD
 
 __all__ = ["NEW", "BootstrapDefaults", "derive", "read", "record"]
 
@@ -33,9 +33,9 @@ class BootstrapDefaults:
 NEW = BootstrapDefaults(pod_security="baseline", plaintext_secrets=False)
 
 
-def read(pki: PKI) -> BootstrapDefaults | None:
+def read(bootstrap_record: BootstrapRecord) -> BootstrapDefaults | None:
     """What the bootstrap record holds, None where nothing is recorded yet. Raises PKIError where it is damaged."""
-    found = (pki.formed or {}).get(KEY)
+    found = (bootstrap_record.formed or {}).get(KEY)
     if found is None:
         return None
     if (
@@ -47,7 +47,7 @@ def read(pki: PKI) -> BootstrapDefaults | None:
     ):
         raise PKIError(
             f"its {KEY} are not of version {VERSION}",
-            where=str(pki.directory / "formed.json"),
+            where=str(bootstrap_record.directory / RECORD),
             remedy="restore it from a backup, or use the version of kubeinstall that wrote it",
         )
     return BootstrapDefaults(found["pod_security"], found["plaintext_secrets"])
@@ -60,11 +60,6 @@ def derive(recorded: BootstrapDefaults | None, *, empty: bool, plaintext: bool) 
     return BootstrapDefaults(NEW.pod_security if empty else "privileged", plaintext)
 
 
-def record(pki: PKI, defaults: BootstrapDefaults) -> None:
+def record(bootstrap_record: BootstrapRecord, defaults: BootstrapDefaults) -> None:
     """Adds them to the bootstrap record. Raises PKIError where there is none."""
-    formed: dict[str, Any] | None = pki.formed
-    if formed is None:
-        raise PKIError(
-            "the cluster is not bootstrapped yet", where=str(pki.directory), remedy="run `kubeinstall apply`"
-        )
-    pki.mark_formed({**formed, KEY: {"version": VERSION, **asdict(defaults)}})
+    bootstrap_record.amend({KEY: {"version": VERSION, **asdict(defaults)}})

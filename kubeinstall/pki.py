@@ -1,4 +1,4 @@
-"""The cluster's authorities and shared keys, kept on the controller.
+"""The cluster's CAs and shared keys, kept on the control node.
 
 One directory per cluster, 0700, every file 0600:
 
@@ -6,58 +6,40 @@ One directory per cluster, 0700, every file 0600:
     service-account.{key,pub}  encryption.key (base64 of 32 bytes)  formed.json  etcd-users.json (there may be some)
     bootstrap.json (etcd's initial cluster token, until the cluster is bootstrapped)
 
-formed.json pins the CAs and the shared keys by digest; opening the directory closes it to other users.
+formed.json (kubeinstall.bootstrap_record) pins the CAs and the shared keys by digest.
 
-Hosts make their own keys and send signing requests. Comparing certificates needs the authorities' certificates only:
-their keys may be away until something has to be signed.
+Hosts make their own keys and send signing requests. Comparing certificates needs the CAs' certificates only: their keys
+may be away until something has to be signed.
 """
 
 from __future__ import annotations
 
 import base64
-import hashlib
-import hmac
-import json
-import os
 import secrets
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from filelock import FileLock, Timeout
 
 from kubeinstall import certificates
+from kubeinstall.bootstrap_record import BootstrapRecord
 from kubeinstall.certificates import AUTHORITIES, CertificateRequest
 from kubeinstall.errors import PKIError
-from kubeinstall.ownership import close_to_others
+from kubeinstall.pki_directory import ETCD_USERS, SHARED
 
 __all__ = ["AUTHORITIES", "ETCD_USERS", "PKI", "CertificateRequest"]
 
-SHARED = ("service-account.key", "service-account.pub", "encryption.key")
 # The private service account key is not among them: it has to belong to the public one.
 PINNED = ("service-account.pub", "encryption.key")
-BOOTSTRAP = "bootstrap.json"
-# A mark for later runs that etcd may have users of ours.
-ETCD_USERS = "etcd-users"
-LOCK_SECONDS = 60
 
 
-class PKI:
-    """The PKI directory of one cluster."""
+class PKI(BootstrapRecord):
+    """The CAs and shared keys of one cluster, with its bootstrap record, in one directory."""
 
     authorities = AUTHORITIES
 
-    def __init__(self, directory: Path) -> None:
-        """Opens the directory, which may not exist yet. Raises PKIError when it belongs to another user."""
-        self.directory = Path(directory)
-        self._close_to_others()
-
-    # The directory
+    # CAs and shared keys
 
     def ensure(self) -> list[str]:
         """Creates whatever is missing and returns the names of what was created.
@@ -86,9 +68,10 @@ class PKI:
         Without a cluster only the service account's key and public key have to belong together.
         """
         self._close_to_others()
-        formed = self.formed or {}
+        record = self.formed
+        formed = record or {}
         pinned = {f"{name}/ca.crt": digest for name, digest in formed.get("authorities", {}).items()}
-        expected = [*pinned, *SHARED] if formed else []
+        expected = [] if record is None else [*pinned, *SHARED]
         if missing := [name for name in expected if not self.has(name)]:
             raise self._lost(missing)
         for name, digest in (pinned | formed.get("keys", {})).items():
@@ -107,10 +90,6 @@ class PKI:
                 remedy="put the right pair back from a backup",
             )
 
-    def has(self, name: str) -> bool:
-        """Whether the file of that name ("etcd/ca.key", "encryption.key") is there."""
-        return (self.directory / name).is_file()
-
     def read(self, name: str) -> str:
         """The text of an authority's certificate or of a shared key, for a file on a host. Raises PKIError."""
         if name not in (*(f"{authority}/ca.crt" for authority in AUTHORITIES), *SHARED):
@@ -121,78 +100,10 @@ class PKI:
             )
         return self._text(name)
 
-    @property
-    def formed(self) -> dict[str, Any] | None:
-        """What mark_formed() wrote, None while no cluster was formed. Raises PKIError when it cannot be read."""
-        if not self.has("formed.json"):
-            return None
-        try:
-            formed = json.loads(self._text("formed.json"))
-        except ValueError:
-            formed = None
-        if not isinstance(formed, dict):
-            raise PKIError(
-                "it is not a JSON object",
-                where=str(self.directory / "formed.json"),
-                remedy="put it back from a backup; it is the mark that the cluster exists",
-            )
-        return formed
-
-    def mark_formed(self, info: Mapping[str, Any]) -> None:
-        """Notes that the cluster exists (`info` is JSON, e.g. its id), together with its authorities' digests."""
-        with self._locked():
-            self._pin(info)
-            (self.directory / BOOTSTRAP).unlink(missing_ok=True)
-
-    @property
-    def pinned(self) -> bool:
-        """Whether formed.json has the digests of the shared keys."""
-        return "keys" in (self.formed or {})
-
-    def key_digest(self) -> str:
-        """What formed.json and a backup's FILE.json have of the encryption key."""
-        return self._digest("encryption.key")
-
     def pin_keys(self) -> None:
         """Adds the digests of the shared keys to formed.json. Call it once the control planes are known to use them."""
         self.check()
-        self.mark_formed({**(self.formed or {}), "keys": {name: self._digest(name) for name in PINNED}})
-
-    def clear_formed(self) -> None:
-        """Forgets the cluster, once all its hosts were reset. The authorities stay."""
-        with self._locked():
-            for name in ("formed.json", BOOTSTRAP):
-                (self.directory / name).unlink(missing_ok=True)
-
-    @property
-    def bootstrap_token(self) -> str | None:
-        """The token of a bootstrap that has not ended, None if there is none. Raises PKIError if it cannot be read."""
-        if not self.has(BOOTSTRAP):
-            return None
-        try:
-            return str(json.loads(self._text(BOOTSTRAP))["token"])
-        except (ValueError, TypeError, KeyError):
-            raise PKIError(
-                "it holds no token of etcd's bootstrap",
-                where=str(self.directory / BOOTSTRAP),
-                remedy="reset the hosts, and start the installation again",
-            ) from None
-
-    def begin_bootstrap(self, token: str) -> None:
-        """Keeps etcd's initial cluster token until mark_formed(); the first of several callers decides."""
-        with self._locked():
-            if not self.has(BOOTSTRAP):
-                self._write(BOOTSTRAP, json.dumps({"token": token}) + "\n")
-
-    def note(self, name: str) -> None:
-        """Leaves a mark for later runs, which `has(f"{name}.json")` finds."""
-        if not self.has(f"{name}.json"):
-            with self._locked():
-                self._write(f"{name}.json", "{}\n")
-
-    def forget(self, name: str) -> None:
-        with self._locked():
-            (self.directory / f"{name}.json").unlink(missing_ok=True)
+        self.amend({"keys": {name: self._digest(name) for name in PINNED}})
 
     # Certificates
 
@@ -232,24 +143,6 @@ class PKI:
             remedy="put it back from a backup: no host would trust a new one. If the cluster is gone for good,"
             " remove formed.json there",
         )
-
-    def _unpinned(self) -> list[str]:
-        """CAs that a formed cluster is older than: its record has no digest of them, and no host trusts them yet."""
-        pinned = (self.formed or {}).get("authorities")
-        return [name for name in AUTHORITIES if name not in pinned] if pinned else []
-
-    def _pin(self, info: Mapping[str, Any]) -> None:
-        """Write the record of the cluster with the digests of all CAs. A pinned CA that is missing stays pinned."""
-        digests = dict(info.get("authorities", {}))
-        present = [name for name in AUTHORITIES if self.has(f"{name}/ca.crt")]
-        digests |= {name: self._digest(f"{name}/ca.crt") for name in present}
-        self._write("formed.json", json.dumps({**info, "authorities": digests}, indent=2, sort_keys=True) + "\n")
-
-    def _close_to_others(self) -> None:
-        """A directory that was copied or restored may be open to other users. Only files of ours are touched."""
-        files = [f"{name}/{part}" for name in AUTHORITIES for part in ("ca.crt", "ca.key")]
-        names = ("", *AUTHORITIES, *files, *SHARED, "formed.json", f"{ETCD_USERS}.json")
-        close_to_others(self.directory, names)
 
     def _create(self, name: str) -> None:
         if name.endswith("/ca.crt"):
@@ -300,13 +193,6 @@ class PKI:
                 remedy="put it back from a backup",
             ) from None
 
-    def _digest(self, name: str) -> str:
-        """The digest that pins a file. Of a secret one it is an HMAC keyed with the secret: it proves equality only."""
-        text = self._text(name)
-        if name == "encryption.key":
-            return hmac.digest(text.strip().encode(), b"kubeinstall encryption.key", "sha256").hex()
-        return hashlib.sha256(text.encode()).hexdigest()
-
     def _public_key(self) -> str:
         """The public key, in PEM, that belongs to the service account's private key."""
         public = self._key("service-account.key").public_key()
@@ -328,59 +214,6 @@ class PKI:
         key = ec.generate_private_key(ec.SECP256R1())
         self._write(name, _key_pem(key))
         return key
-
-    def _text(self, name: str) -> str:
-        path = self.directory / name
-        try:
-            return path.read_text(encoding="utf-8")
-        except FileNotFoundError:
-            raise PKIError(
-                "it is missing",
-                where=str(path),
-                remedy="the first run makes it; if there was one, put the PKI directory back from a backup",
-            ) from None
-        except (OSError, UnicodeDecodeError) as error:
-            raise PKIError(f"it cannot be read: {error}", where=str(path)) from error
-
-    def _write(self, name: str, text: str) -> None:
-        path = self.directory / name
-        temporary = path.with_name(f".{path.name}.new")
-        try:
-            path.parent.mkdir(mode=0o700, exist_ok=True)
-            # Written under the lock only, so what lies there is left from a run that was killed.
-            temporary.unlink(missing_ok=True)
-            with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.rename(path)
-            directory = os.open(path.parent, os.O_RDONLY)
-            try:
-                os.fsync(directory)
-            finally:
-                os.close(directory)
-        except OSError as error:
-            raise PKIError(f"it cannot be written: {error.strerror}", where=str(path)) from error
-
-    @contextmanager
-    def _locked(self) -> Iterator[None]:
-        try:
-            self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self.directory.chmod(0o700)
-            lock = FileLock(self.directory / ".lock", timeout=LOCK_SECONDS, mode=0o600)
-            lock.acquire()
-        except Timeout:
-            raise PKIError(f"another run has held it for {LOCK_SECONDS} s", where=str(self.directory)) from None
-        except OSError as error:
-            raise PKIError(
-                f"it cannot be used as the PKI directory: {error.strerror}",
-                where=str(self.directory),
-                remedy="set cluster_pki_directory to a place that you may write to",
-            ) from error
-        try:
-            yield
-        finally:
-            lock.release()
 
 
 def _key_pem(key: ec.EllipticCurvePrivateKey) -> str:
