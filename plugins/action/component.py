@@ -14,12 +14,20 @@ from ansible.errors import AnsibleActionFail
 from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
 from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.arguments import ARGUMENTS
-from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.bootstrap import REMEDY, begin_together
+from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.artifacts import fetch_binaries, image_archives
+from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.bootstrap import begin_together
 from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.border import plain
 from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.ca_change import stage
 from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.delivery import deliver
 from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.differences import as_diff, sentence
 from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.hostcall import call
+from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.refusals import (
+    etcd_clusters,
+    left_in_place,
+    refuse_another_cluster,
+    refuse_pinned_images,
+    without_data,
+)
 from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.renewal import (
     Due,
     Item,
@@ -32,8 +40,6 @@ from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.spec import (
     SharedFiles,
     build,
     certificate_request,
-    digest_of,
-    of_another_cluster,
     pins_of,
 )
 from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.turns import turn
@@ -48,7 +54,6 @@ if TYPE_CHECKING:
     from kubeinstall.components.pins import Key
 
 Result = dict[str, Any]
-OWN_WAYS = ("container_engine_registries", "container_engine_https_proxy", "container_engine_http_proxy")
 
 
 class ActionModule(ActionBase):
@@ -71,7 +76,8 @@ class ActionModule(ActionBase):
     def _compare(self) -> Result:
         """The host's answer, without all that the task does not ask for: no host decides what is done beyond it."""
         replaces = self._args["replaces"]
-        answer: Compared = self._call("compare", etcd_clusters=self._etcd_clusters(), replaces=replaces)
+        clusters = etcd_clusters(self._formed or {}, self._args, check_mode=self._task.check_mode)
+        answer: Compared = self._call("compare", etcd_clusters=clusters, replaces=replaces)
         names = {item["name"] for item in self._args["certificates"]}
         if names != answer.certificates.keys() or bool(self._spec["unit"]) != bool(answer.unit):
             raise AnsibleActionFail(
@@ -102,12 +108,12 @@ class ActionModule(ActionBase):
         self._imaged: dict[Key, str] = {}
         self._spec = build(self, self._task_vars, self._args, self._shared)
         found = self._compare()
-        self._refuse_another_cluster(found)
-        self._refuse_pinned_images(found["images"])
+        refuse_another_cluster(found["changes"], self._args, self._shared)
+        refuse_pinned_images(found["images"], self._args["images"], self._task_vars)
         self._begun = self._begin_together(found)
-        if self._without_data(found):
+        if without_data(found["bootstraps"], self._formed, self._args):
             return {"changed": False, "changes": [], "joins": True}
-        if self._left_in_place(found):
+        if left_in_place(found["replaces"], self._args):
             return {"changes": [], "changed": self._made_ready(found), "replaces": found["replaces"]}
         # A check predicts the end of the change.
         ca_change = "" if self._task.check_mode else stage(self._args, found, self._pki)
@@ -164,41 +170,6 @@ class ActionModule(ActionBase):
         }
         pins_of(self._task_vars).add(digests | self._imaged)
 
-    def _refuse_another_cluster(self, found: Result) -> None:
-        path = of_another_cluster(found["changes"], self._args)
-        if path and self._pki:
-            what = "lacks the authority or key of" if self._shared.missing else "holds another authority or key than"
-            raise AnsibleActionFail(
-                f"{self._pki.directory} {what} the cluster this host carries ({path}). Nothing was changed and no new"
-                " authority was made. Restore the PKI directory, or reset the host if it is to leave its cluster. If"
-                " only this file was altered on the host, remove it there and run again."
-            )
-
-    def _refuse_pinned_images(self, missing: list[str]) -> None:
-        """An image that is made here has another digest than the one that a reference names."""
-        pinned = [item["reference"] for item in self._args["images"] if item["reference"] in missing]
-        pinned = [reference for reference in pinned if "@" in reference]
-        # The runtime may reach a registry by ways of its own, where the host by itself does not.
-        if pinned and not any(self._task_vars.get(name) for name in OWN_WAYS):
-            raise AnsibleActionFail(
-                f"{', '.join(pinned)} is pinned by its digest, is not on this host, and its registry does not answer."
-                " Nothing was changed. Make the registry reachable, load that image (kubeinstall image load), or remove"
-                " the digest: then an image of the same program is made here"
-            )
-
-    def _etcd_clusters(self) -> list[str]:
-        """The ids that an etcd member's cluster may have, once known. Two only while a restore is interrupted."""
-        formed = self._formed or {}
-        if not (self._args["spare"] or {}).get("etcd_member"):
-            return []
-        restoring = formed.get("restoring", {})
-        if restoring and not self._task.check_mode:
-            raise AnsibleActionFail(
-                "an etcd restore was interrupted, and the members can hold different data. Nothing was changed. Run"
-                " kubeinstall apply, or playbooks/etcd.yml: either completes it first"
-            )
-        return [one["cluster_id"] for one in (formed, restoring) if "cluster_id" in one]
-
     def _begin_together(self, found: Result) -> bool:
         """Whether another member of the same bootstrap has data already."""
         if self._formed or not self._args["begins_with"]:
@@ -215,28 +186,6 @@ class ActionModule(ActionBase):
         if self._pki and (cluster := self._shared.bootstraps):
             self._pki.begin_bootstrap(cluster if begun else f"{cluster}-{secrets.token_hex(8)}")
             self._spec = build(self, self._task_vars, self._args, self._shared)
-
-    def _without_data(self, found: Result) -> bool:
-        """Whether the host has no data of a cluster that was formed, and is to be left as it is for now."""
-        formed = self._formed
-        if not formed or not found["bootstraps"]:
-            return False
-        if self._args["without_data"] == "refuse":
-            raise AnsibleActionFail(
-                f"{found['bootstraps'][0]} is not on this host, though the cluster was formed ({formed.get('at')}):"
-                f" {self._args['name']} without its data would begin a second, empty cluster. Nothing was changed."
-                f" {REMEDY}"
-            )
-        return bool(self._args["without_data"] == "leave")
-
-    def _left_in_place(self, found: Result) -> bool:
-        """Whether the host has what this component comes in place of, and is to be left as it is for now."""
-        if found["replaces"] and self._args["replacing"] == "refuse":
-            raise AnsibleActionFail(
-                f"{', '.join(found['replaces'])} is on this host still, and its pods would end with it. Nothing was"
-                " changed. The whole playbook (kubeinstall apply) drains the host's node first."
-            )
-        return bool(found["replaces"]) and bool(self._args["replacing"] == "leave")
 
     def _made_ready(self, found: Result) -> bool:
         """Get what can be had before the other one goes, so that nothing is lost where it is not to be had.
@@ -314,19 +263,7 @@ class ActionModule(ActionBase):
 
     def _fetch(self, found: Result) -> list[File]:
         """The programs that the host lacks, in the cache."""
-        needs = found["binaries"]
-        if not needs:
-            return []
-        # Imported where needed: they cost a run with nothing to deliver more than its round trips.
-        from kubeinstall.components import Catalogue, fetch
-
-        catalogue = Catalogue.load()
-        versions = {catalogue.component_of(item["name"]): item["version"] for item in needs}
-        # In the cache or not: fetching verifies each file before it leaves the controller.
-        names = [item["name"] for item in needs]
-        files = fetch(names, versions=versions, architecture=found["architecture"])
-        pins_of(self._task_vars).check(files)
-        return files
+        return fetch_binaries(found["binaries"], found["architecture"], pins_of(self._task_vars))
 
     def _deliver_binaries(self, found: Result) -> dict[str, str]:
         files = self._fetch(found)
@@ -336,30 +273,11 @@ class ActionModule(ActionBase):
         return deliver(self, self._task_vars, [(file.path, file.sha256) for file in files])
 
     def _deliver_images(self, found: Result) -> dict[str, str]:
-        """Images nobody can pull are made out of a program of ours, and loaded on the host."""
+        """Images that no registry has are built from a component's binary, and loaded on the host."""
         missing = [reference for reference in found["images"] if "@" not in reference]
         wanted = [item for item in self._args["images"] if item["reference"] in missing]
-        if not wanted:
-            return {}
-        from kubeinstall import images
-        from kubeinstall.components import Catalogue, fetch
-
-        archives = {}
-        for item in wanted:
-            (file,) = fetch(
-                [item["binary"]],
-                versions={Catalogue.load().component_of(item["binary"]): item["version"]},
-                architecture=found["architecture"],
-            )
-            pins_of(self._task_vars).check([file])
-            self._imaged[file.component, file.version, file.architecture, file.name] = file.sha256
-            archive = images.scratch_archive(
-                item["reference"],
-                {item["path"]: file.path},
-                entrypoint=item["entrypoint"],
-                architecture=found["architecture"],
-            )
-            archives[item["reference"]] = (archive, digest_of(archive))
+        archives, digests = image_archives(wanted, found["architecture"], pins_of(self._task_vars))
+        self._imaged |= digests
         places = deliver(self, self._task_vars, list(archives.values()))
         return {reference: places[digest] for reference, (_, digest) in archives.items()}
 
@@ -369,5 +287,5 @@ class ActionModule(ActionBase):
         asked = self._call("request", renew=renew)
         items = {item["name"]: item for item in certificates if item["name"] in renew}
         if items.keys() != asked.keys():
-            raise AnsibleActionFail("the host does not ask for the certificates that it was told to ask for")
+            raise AnsibleActionFail("the host's certificate signing requests are not those that it was asked for")
         return {name: self._pki.sign(pem, certificate_request(items[name])) for name, pem in asked.items()}
