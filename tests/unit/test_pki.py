@@ -101,6 +101,26 @@ def test_a_foreign_owner_is_refused(pki: PKI, name: str) -> None:
         PKI(pki.directory)
 
 
+def test_opening_it_closes_the_bootstrap_token_to_others(pki: PKI) -> None:
+    pki.begin_bootstrap("lab-1")
+    (pki.directory / "bootstrap.json").chmod(0o644)
+    PKI(pki.directory)
+    assert stat.S_IMODE((pki.directory / "bootstrap.json").stat().st_mode) == 0o600
+
+
+def test_a_check_with_an_empty_record_needs_all_shared_keys(pki: PKI) -> None:
+    (pki.directory / "formed.json").write_text("{}")
+    (pki.directory / "encryption.key").unlink()
+    with pytest.raises(PKIError, match=r"formed with encryption\.key, which is missing"):
+        pki.check()
+
+
+def test_keys_are_pinned_only_in_a_record(pki: PKI) -> None:
+    with pytest.raises(PKIError, match="not bootstrapped yet"):
+        pki.pin_keys()
+    assert pki.formed is None
+
+
 def _replaced(pki: PKI, other: PKI, *names: str) -> None:
     for name in names:
         (pki.directory / name).write_text((other.directory / name).read_text())
