@@ -32,8 +32,8 @@ class ActionModule(ActionBase):
                 "etcd_prefix": {"type": "str", "default": "/registry"},
             }
         )
-        pki = PKI(Path(arguments["pki_directory"]))
         try:
+            pki = PKI(Path(arguments["pki_directory"]))
             recorded = bootstrap.read(pki)
             defaults, plaintext = recorded, []
             # Once etcd holds no plaintext Secret it never will: the API server writes and reads encrypted ones only.

@@ -65,7 +65,7 @@ def _check_facts(facts: Facts | Unprivileged, asked: Mapping[str, Any]) -> None:
     if isinstance(facts, Unprivileged):
         return
     names = {one["name"] for one in asked["registries"].get("registries", ())}
-    if facts.disk.keys() != DISKS or not facts.registries.keys() <= names:
+    if facts.disk.keys() != DISKS or facts.registries.keys() != names:
         raise AnsibleActionFail("the host's answer is not about the disks and registries that it was asked for")
     for network in facts.networks:
         try:

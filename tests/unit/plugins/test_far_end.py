@@ -11,6 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible.errors import AnsibleActionFail
+from ansible_collections.kubeinstall.cluster.plugins.action.preflight import _check_facts
+from ansible_collections.kubeinstall.cluster.plugins.module_utils.hostside.facts import Facts
+from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.border import validated
 
 from kubeinstall.paths import collection_root, playbook
 from tests.unit.test_cases import GOOD
@@ -34,6 +38,7 @@ NOTHING: dict[str, Any] = {
     "selinux_off": [],
     "firewalld": None,
     "answering": [],
+    "expired": [],
     "registries": {},
     "flannel": None,
 }
@@ -79,16 +84,23 @@ def run(tmp_path: Path) -> Run:
     return Run(tmp_path)
 
 
+def test_an_answer_without_a_registry_that_was_asked_is_refused(run: Run) -> None:
+    facts = validated({**run.facts("node-1", "192.0.2.21")["probe"], "time": 0.0}, Facts)
+    _check_facts(facts, {"registries": {}})
+    with pytest.raises(AnsibleActionFail, match="not about the disks and registries"):
+        _check_facts(facts, {"registries": {"registries": [{"name": "registry.example"}]}})
+
+
 def test_a_verification_runs_nothing_for_a_node(run: Run) -> None:
     answers = {
         "192.0.2.11": {"verify_host": CHECKED, "verify_cluster": {"checks": [], "network": None}},
         "192.0.2.21": {"verify_host": CHECKED | run.takes_over()},
     }
-    said = run("verify", answers)
-    assert not run.executed.exists(), said
+    output = run("verify", answers)
+    assert not run.executed.exists(), output
     assert "192.0.2.21 verify_host" in (run.folder / "asked").read_text()
-    assert "the answer of this host to hostside.verify_host was refused: add_host: Extra inputs" in said, said
-    assert "fatal: [node-1]" in said
+    assert "the answer of this host to hostside.verify_host was refused: add_host: Extra inputs" in output, output
+    assert "fatal: [node-1]" in output
 
 
 @pytest.fixture
@@ -114,19 +126,19 @@ def test_a_dry_run_runs_nothing_for_a_node(run: Run, good: dict[str, dict[str, A
     """It claims to have an engine that is to be replaced, to be in the play for that."""
     bad = good["192.0.2.21"]
     bad |= {"component container-engine": {"replaces": ["docker"]}, "reset": bad["reset"] | run.takes_over("node-1")}
-    said = run("site", good, "--check")
-    assert not run.executed.exists(), said
+    output = run("site", good, "--check")
+    assert not run.executed.exists(), output
     assert "192.0.2.21 reset" in (run.folder / "asked").read_text()
-    assert "fatal: [node-1]" in said
-    assert "the answer of this host to hostside.reset was refused: add_host: Extra inputs" in said
+    assert "fatal: [node-1]" in output
+    assert "the answer of this host to hostside.reset was refused: add_host: Extra inputs" in output
 
 
 def test_a_dry_run_runs_nothing_for_a_control_plane(run: Run, good: dict[str, dict[str, Any]]) -> None:
     good["192.0.2.11"]["etcd_membership"] |= run.takes_over()
-    said = run("site", good, "--check")
-    assert not run.executed.exists(), said
-    assert "fatal: [control-1]" in said
-    assert "the answer of this host to hostside.etcd_membership was refused: add_host: Extra inputs" in said
+    output = run("site", good, "--check")
+    assert not run.executed.exists(), output
+    assert "fatal: [control-1]" in output
+    assert "the answer of this host to hostside.etcd_membership was refused: add_host: Extra inputs" in output
 
 
 def test_a_dry_run_has_only_hosts_with_another_engine_change_it(run: Run, good: dict[str, dict[str, Any]]) -> None:
