@@ -27,6 +27,7 @@ from kubeinstall.text import printable
 # Characters that are looked at of what a host prints in place of an answer.
 LAST = 10_000
 BEGIN, END = "<<<kubeinstall", "kubeinstall>>>"
+DOCSTRING = re.compile(r'\A""".*?"""', re.DOTALL)
 IMPORTS = re.compile(r"^ *from \.(\w*) import ([\w, ]*)", re.MULTILINE)
 
 # -I and -S: no site-packages, no environment of the host's can change what runs. The sources become a package of
@@ -81,8 +82,14 @@ def _imports(module: str) -> set[str]:
 @functools.cache
 def _sources(module: str) -> str:
     """The modules as the loader takes them: {name: text} as JSON, compressed, as base64."""
-    sources = {name: (HOSTSIDE / f"{name}.py").read_text() for name in sorted(needed(module))}
+    sources = {name: _source(name) for name in sorted(needed(module))}
     return base64.b64encode(zlib.compress(json.dumps(sources).encode(), 9)).decode()
+
+
+def _source(name: str) -> str:
+    """The text without the module's docstring, whose lines stay: tracebacks from hosts have the file's line numbers."""
+    text = (HOSTSIDE / f"{name}.py").read_text()
+    return DOCSTRING.sub(lambda found: "\n" * found[0].count("\n"), text)
 
 
 def script(module: str, spec: Mapping[str, Any]) -> str:
@@ -130,12 +137,12 @@ def call(action: ActionBase, task_vars: Mapping[str, Any], module: str, spec: Ma
 
 def _no_answer(python: str, executed: Mapping[str, Any]) -> str:
     parts = (printable(str(executed.get(key) or "")[-LAST:]).strip() for key in ("stderr", "stdout"))
-    said = "\n".join(filter(None, parts))
+    printed = "\n".join(filter(None, parts))
     code = executed.get("rc")
-    if "sudo" in said and "not found" in said:
+    if "sudo" in printed and "not found" in printed:
         return "there is no sudo on the host: install it, or log in as root"
-    if code == 127 or "not found" in said or "No such file" in said:
+    if code == 127 or "not found" in printed or "No such file" in printed:
         return f"no Python at {python}: install python3 (3.9 or later) on the host, or set ansible_python_interpreter"
-    if "a password is required" in said or "Missing sudo password" in said:
+    if "a password is required" in printed or "Missing sudo password" in printed:
         return "sudo asks for a password: give it with --ask-become-pass or ansible_become_password"
-    return f"{python} ended with code {code} and without an answer: {said[-2000:] or 'it printed nothing'}"
+    return f"{python} ended with code {code} and without an answer: {printed[-2000:] or 'it printed nothing'}"
