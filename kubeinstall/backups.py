@@ -34,7 +34,7 @@ class Backup:
 
 
 def check_key(backup: Backup, pki: PKI) -> str:
-    """A warning where nobody can tell whether the PKI directory's encryption key reads the backup, else empty.
+    """A warning where it is unknown whether the PKI directory's encryption key reads the backup, else empty.
 
     Raises InputError when the backup was made under another key, PKIError when the directory is not the cluster's.
     """

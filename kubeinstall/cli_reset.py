@@ -77,8 +77,8 @@ def planned(looked: RunResult, names: list[str]) -> Iterator[str]:
     answers = looked.returned(TASK)
     for name in names:
         if name not in answers:
-            said = next((one.message for one in looked.failures if one.host == name), "no answer")
-            yield f"{name}: not known: {said}"
+            reason = next((one.message for one in looked.failures if one.host == name), "no answer")
+            yield f"{name}: not known: {reason}"
             continue
         found = answers[name]
         yield f"{name}: {'would be removed:' if found['removed'] else 'nothing to remove'}"

@@ -153,8 +153,8 @@ def _runs(process: subprocess.Popen[bytes]) -> bool:
     return process.poll() is None
 
 
-def _last_words(said: int) -> str:
-    lines = printable(os.pread(said, 1 << 16, 0).decode(errors="replace")).strip().splitlines()
+def _last_words(errors: int) -> str:
+    lines = printable(os.pread(errors, 1 << 16, 0).decode(errors="replace")).strip().splitlines()
     return lines[-1] if lines else ""
 
 

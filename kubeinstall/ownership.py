@@ -44,7 +44,7 @@ def foreign_owner(status: os.stat_result) -> str:
 
 
 def writers(status: os.stat_result) -> str:
-    """Who besides this user and root may change a file or directory, as in "group adm"; empty if nobody may."""
+    """Who besides this user and root may change a file or directory, as in "group adm"; empty if no one else may."""
     if owner := foreign_owner(status):
         return f"user {owner}"
     if status.st_mode & stat.S_IWOTH:

@@ -24,9 +24,9 @@ def boot_without_data(cluster: Cluster, lost: Sequence[str]) -> Iterator[None]:
     try:
         for name in lost:
             _stays_down(cluster, name)
-        told = " ".join(cluster.command("status", "-i", cluster.inventory, code=1).split())
+        status = " ".join(cluster.command("status", "-i", cluster.inventory, code=1).split())
         for name in lost:
-            assert f"{name}: etcd.service failed: etcd data is missing" in told
+            assert f"{name}: etcd.service failed: etcd data is missing" in status
         yield
     finally:
         for name in lost:

@@ -1,4 +1,4 @@
-"""A cluster that nobody ran for a year: the same certificates, for the same keys, that ended yesterday."""
+"""A cluster without a run for a year: the same certificates, for the same keys, that ended yesterday."""
 
 from __future__ import annotations
 
@@ -64,16 +64,16 @@ def _ended(pki: PKI, pem: str) -> str:
 
 
 def _request(certificate: x509.Certificate) -> CertificateRequest:
-    def said(name: x509.Name, oid: x509.ObjectIdentifier) -> tuple[str, ...]:
+    def attributes(name: x509.Name, oid: x509.ObjectIdentifier) -> tuple[str, ...]:
         return tuple(str(one.value) for one in name.get_attributes_for_oid(oid))
 
     values: dict[type[Any], Any] = {type(one.value): one.value for one in certificate.extensions}
     names = values.get(x509.SubjectAlternativeName)
     addresses = names.get_values_for_type(x509.IPAddress) if names else ()
     return CertificateRequest(
-        said(certificate.issuer, NameOID.COMMON_NAME)[0].removesuffix("-ca"),
-        said(certificate.subject, NameOID.COMMON_NAME)[0],
-        said(certificate.subject, NameOID.ORGANIZATION_NAME),
+        attributes(certificate.issuer, NameOID.COMMON_NAME)[0].removesuffix("-ca"),
+        attributes(certificate.subject, NameOID.COMMON_NAME)[0],
+        attributes(certificate.subject, NameOID.ORGANIZATION_NAME),
         tuple(names.get_values_for_type(x509.DNSName)) if names else (),
         tuple(str(ipaddress.ip_address(str(one))) for one in addresses),
         frozenset(USAGES[oid] for oid in values[x509.ExtendedKeyUsage]),

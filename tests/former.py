@@ -22,7 +22,7 @@ class Former:
         self.tree.mkdir()
         archive = subprocess.run(["git", "archive", commit], cwd=ROOT, stdout=subprocess.PIPE, check=True).stdout
         subprocess.run(["tar", "-x"], cwd=self.tree, input=archive, check=True)
-        # Ansible's processes start the interpreter anew: it has to find the former package by itself.
+        # Ansible's processes start another interpreter: it has to find the former package by itself.
         venv.create(folder / "venv", symlinks=True)
         paths = sysconfig.get_paths(vars={"base": str(folder / "venv"), "platbase": str(folder / "venv")})
         Path(paths["purelib"], "former.pth").write_text(f"{self.tree}\n{sysconfig.get_paths()['purelib']}\n")

@@ -48,8 +48,8 @@ def _owners(inputs: Inputs, host: HostInput) -> Iterator[str]:
 
 
 def _public_names(inputs: Inputs) -> set[str | None]:
-    said = inputs.cluster("cluster_certificate_names")
-    names: set[str | None] = {name for name in said if isinstance(name, str)} if isinstance(said, list) else set()
+    extra = inputs.cluster("cluster_certificate_names")
+    names: set[str | None] = {name for name in extra if isinstance(name, str)} if isinstance(extra, list) else set()
     try:
         return names | {urlsplit(inputs.cluster("cluster_api_server")).hostname}
     except (AttributeError, TypeError, ValueError):  # reported by check_networks

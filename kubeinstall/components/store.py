@@ -1,6 +1,6 @@
 """The local cache of components: ROOT/COMPONENT/VERSION/ARCHITECTURE/FILE, beside each file its record FILE.json.
 
-What a record says holds only in a cache that nobody but its owner writes to, so any other is refused. A release is also
+What a record says holds only in a cache that only its owner can write to, so any other is refused. A release is also
 judged by the catalogue: its record names the digest of upstream's file that it was taken from.
 
 The record is written last and is what makes a file present: a run killed anywhere leaves a file that is whole or one

@@ -84,9 +84,9 @@ class ActionModule(ActionBase):
         }
 
 
-def _report(said: Mapping[str, Any]) -> Report:
-    if said.get("unreachable"):
-        return Report(unreachable=printable(str(said.get("msg", ""))))
-    if "facts" in said:
-        return Report(facts=Facts.model_validate(said["facts"]), clock=said["clock"])
-    return Report(failure=printable(str(said.get("failure") or said.get("msg") or "it was not asked")))
+def _report(answer: Mapping[str, Any]) -> Report:
+    if answer.get("unreachable"):
+        return Report(unreachable=printable(str(answer.get("msg", ""))))
+    if "facts" in answer:
+        return Report(facts=Facts.model_validate(answer["facts"]), clock=answer["clock"])
+    return Report(failure=printable(str(answer.get("failure") or answer.get("msg") or "it was not asked")))

@@ -54,7 +54,7 @@ class ActionModule(ActionBase):
 
 
 def _check_network(network: Network, spec: Mapping[str, Any]) -> None:
-    """AnsibleActionFail unless it names only what was asked for: all hosts are told to try it, and ask etcd for it."""
+    """AnsibleActionFail unless it names only what was asked for: all hosts try it, and ask etcd for it."""
     addresses = [network.cluster_ip, network.dns.server, *network.dns.names.values()]
     addresses += [address for node in network.nodes.values() for address in node]
     right = (

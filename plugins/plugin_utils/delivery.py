@@ -91,17 +91,17 @@ def deliver(action: ActionBase, task_vars: Mapping[str, Any], files: Sequence[tu
         # A broken pipe is no news: the host's own words about it are in stderr.
         with contextlib.suppress(BrokenPipeError), cast(BinaryIO, ssh.stdin) as stream:
             _send(stream, files)
-        said = told(ssh)
+        errors = last_errors(ssh)
         printed = cast(BinaryIO, ssh.stdout).read(LONGEST).decode(errors="replace")
     if ssh.returncode != 0 or not printed.strip():
         raise AnsibleActionFail(
-            f"the host did not take {len(files)} files: {said or f'ssh ended with {ssh.returncode}'}"
+            f"the host did not take {len(files)} files: {errors or f'ssh ended with {ssh.returncode}'}"
         )
     directory = _landing(printed)
     return {digest: f"{directory}/{digest}" for _, digest in files}
 
 
-def told(ssh: subprocess.Popen[bytes]) -> str:
+def last_errors(ssh: subprocess.Popen[bytes]) -> str:
     """The last of what ssh, or the program on the host, has printed on its standard error."""
     end = b""
     while chunk := cast(BinaryIO, ssh.stderr).read(CHUNK):

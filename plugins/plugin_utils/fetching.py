@@ -18,7 +18,7 @@ from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.connections im
     interpreter,
     streaming,
 )
-from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.delivery import CHUNK, told
+from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.delivery import CHUNK, last_errors
 
 # Runs as the login user. The name goes first: however this ends, nothing stays on the host.
 SEND = """\
@@ -71,6 +71,6 @@ def _receive(command: Sequence[bytes], file: BinaryIO, size: int) -> None:
             if size < 0:
                 raise AnsibleActionFail("the host sends more than the file that it was asked for")
             file.write(chunk)
-        said = told(ssh)
+        errors = last_errors(ssh)
     if ssh.returncode != 0:
-        raise AnsibleActionFail(f"the host did not send the file: {said or f'ssh ended with {ssh.returncode}'}")
+        raise AnsibleActionFail(f"the host did not send the file: {errors or f'ssh ended with {ssh.returncode}'}")

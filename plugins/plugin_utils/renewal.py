@@ -45,7 +45,7 @@ def due(items: list[Item], found: Mapping[str, Any], pki: PKI | None, *, all_of_
             usable = not expired(pem)
         if reasons:
             before = None if pem is None else "present"
-            after = f"signed by the {item['authority']} authority: {'; '.join(reasons)}"
+            after = f"issued by the {item['authority']} CA: {'; '.join(reasons)}"
             difference = {"kind": "certificate", "path": item["certificate"], "before": before, "after": after}
             renew[item["name"]] = Due(difference, usable)
     return renew
@@ -53,7 +53,7 @@ def due(items: list[Item], found: Mapping[str, Any], pki: PKI | None, *, all_of_
 
 def _problems(pem: str, item: Item, pki: PKI | None) -> list[str]:
     if pki is None or not pki.has(f"{item['authority']}/ca.crt"):
-        return ["its authority is not here"]
+        return ["its CA is not here"]
     return pki.problems(pem, certificate_request(item))
 
 

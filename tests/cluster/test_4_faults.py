@@ -97,9 +97,9 @@ def test_the_only_member_that_boots_without_its_data_stays_down(cluster: Cluster
 def test_certificates_that_have_expired_are_named_and_renewed(cluster: Cluster, command: tuple[str, ...]) -> None:
     replaced = expire(cluster)
     before = cluster.invocations()
-    said = " ".join(cluster.command(*command, "-i", INVENTORY).split())
+    output = " ".join(cluster.command(*command, "-i", INVENTORY).split())
     for path in {path for paths in replaced.values() for path in paths}:
-        assert f"its certificate {path} expired on" in said
+        assert f"its certificate {path} expired on" in output
     cluster.command("verify", "-i", INVENTORY)
     after = cluster.invocations()
     name = f"{cluster.control_plane[0]}/etcd.service"

@@ -15,11 +15,11 @@ def test_reset_needs_a_yes(cluster: Cluster) -> None:
 
 
 def test_a_check_lists_what_would_go_and_changes_nothing(cluster: Cluster) -> None:
-    said = cluster.command("reset", "-i", INVENTORY, "--check")
+    output = cluster.command("reset", "-i", INVENTORY, "--check")
     for name in cluster.addresses:
-        assert f"{name}: would be removed:" in said
+        assert f"{name}: would be removed:" in output
         assert cluster.host(name).service("kubelet").is_running
-    assert "    /var/lib/etcd\n" in said
+    assert "    /var/lib/etcd\n" in output
 
 
 def test_reset_leaves_every_host_as_it_was(cluster: Cluster, untouched: dict[str, str]) -> None:

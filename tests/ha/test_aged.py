@@ -40,8 +40,8 @@ def aged(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 
 def members(cluster: Cluster) -> tuple[str, dict[str, str]]:
     """The id of etcd's cluster, and those of its members."""
-    said = json.loads(cluster.sh(cluster.etcd[0], f"{ETCDCTL} member list --write-out=json"))
-    return str(said["header"]["cluster_id"]), {one["name"]: str(one["ID"]) for one in said["members"]}
+    listed = json.loads(cluster.sh(cluster.etcd[0], f"{ETCDCTL} member list --write-out=json"))
+    return str(listed["header"]["cluster_id"]), {one["name"]: str(one["ID"]) for one in listed["members"]}
 
 
 def issuers(cluster: Cluster) -> set[str]:
@@ -110,9 +110,9 @@ def test_expired_certificates_heal(aged: Cluster, command: tuple[str, ...], rest
             units = " ".join(unit for unit in aged.units(name) if unit not in ("containerd", "api-balancer"))
             aged.sh(name, f"systemctl --no-block restart {units}")
     before = aged.invocations()
-    said = aged.command(*command, "-i", aged.inventory)
+    output = aged.command(*command, "-i", aged.inventory)
     # Preflight names them, and goes on.
-    assert "its certificate /etc/etcd/pki/peer.crt expired on" in " ".join(said.split())
+    assert "its certificate /etc/etcd/pki/peer.crt expired on" in " ".join(output.split())
     if not restarted:
         after = aged.invocations()
         assert {unit for unit in before if unit.endswith("/etcd.service") and before[unit] != after[unit]} == set()

@@ -152,8 +152,8 @@ def test_a_backup_under_another_encryption_key_is_refused(cluster: Cluster, back
     before = stores(cluster)
     assert "made under another encryption key" in restore(cluster, path, code=2)
     # Without the command too.
-    said = cluster.playbook("etcd_restore", "-e", f"restore_file={path}", "-e", "restore_confirm=yes", code=2)
-    assert "made under another encryption key" in said
+    output = cluster.playbook("etcd_restore", "-e", f"restore_file={path}", "-e", "restore_confirm=yes", code=2)
+    assert "made under another encryption key" in output
     assert stores(cluster) == before
 
 
@@ -171,10 +171,10 @@ def test_a_member_that_does_not_come_up_gives_all_of_them_their_store_back(clust
     cluster.sh(victim, f'touch /var/lib/etcd/default.etcd/mine; mkdir {drop_in}; echo "{condition}" >{drop_in}/x.conf')
     cluster.sh(victim, "systemctl daemon-reload")
     try:
-        said = restore(cluster, backup, 1)
+        output = restore(cluster, backup, 1)
     finally:
         cluster.sh(victim, f"rm -r {drop_in} /var/lib/etcd/default.etcd/mine; systemctl daemon-reload")
-    assert "Nothing was restored. Every member has the data that it had when this command began" in said
+    assert "Nothing was restored. Every member has the data that it had when this command began" in output
     assert "later" in names(cluster, "configmaps")
     assert stores(cluster) == kept
     cluster.kubectl("delete", "configmap", "later")

@@ -97,14 +97,14 @@ def test_a_container_runtime_without_cri_goes_no_further_than_the_first_node(clu
     before = cluster.invocations()
     wrong = {"container_engine_extra_arguments": {"config": "/etc/containerd/test.toml"}, "cluster_ready_timeout": 20}
     try:
-        said = cluster.playbook("container_engine", *variables(**wrong), code=2)
+        output = cluster.playbook("container_engine", *variables(**wrong), code=2)
         changed = {name for name, invocation in cluster.invocations().items() if invocation != before[name]}
         # One batch of each kind: control planes go beside nodes.
         (stopped_node,) = [name.partition("/")[0] for name in changed if name.startswith(tuple(cluster.nodes))]
         assert {name.partition("/")[2] for name in changed} == {"containerd.service"}
         assert len(changed) <= 2, changed
-        assert "does not serve CRI: it refuses the call Status" in " ".join(said.split())
-        assert f"was not restarted: {stopped_node} failed before it" in said or len(changed) == 2
+        assert "does not serve CRI: it refuses the call Status" in " ".join(output.split())
+        assert f"was not restarted: {stopped_node} failed before it" in output or len(changed) == 2
     finally:
         cluster.playbook("container_engine")
         for name in cluster.addresses:
@@ -117,11 +117,11 @@ def test_a_kubelet_that_does_not_report_goes_no_further_than_the_first_node(clus
     before = cluster.invocations()
     wrong = {"kubelet_api_server": "https://127.0.0.1:9", "cluster_ready_timeout": 20}
     try:
-        said = cluster.playbook("kubelet", *variables(**wrong), code=2)
+        output = cluster.playbook("kubelet", *variables(**wrong), code=2)
         changed = {name for name, invocation in cluster.invocations().items() if invocation != before[name]}
         assert len(changed) <= 2, changed
         for name in (name.partition("/")[0] for name in changed):
-            assert f"Node {name}: the API server at https://127.0.0.1:9 did not answer" in " ".join(said.split())
+            assert f"Node {name}: the API server at https://127.0.0.1:9 did not answer" in " ".join(output.split())
     finally:
         cluster.playbook("kubelet")
     whole(cluster)

@@ -55,8 +55,8 @@ def formed(cluster: Cluster) -> dict[str, object]:
 
 
 def own_id(cluster: Cluster) -> str:
-    (said,) = json.loads(cluster.sh(cluster.etcd[0], f"{ETCDCTL} endpoint status --write-out=json"))
-    return f"{said['Status']['header']['cluster_id']:x}"
+    (endpoint,) = json.loads(cluster.sh(cluster.etcd[0], f"{ETCDCTL} endpoint status --write-out=json"))
+    return f"{endpoint['Status']['header']['cluster_id']:x}"
 
 
 def test_the_id_of_a_cluster_comes_from_a_token_of_its_own(cluster: Cluster) -> None:
@@ -142,9 +142,9 @@ def test_revisions_go_up_with_each_restore_and_another_control_node_is_told(
         cluster.command("etcd", "restore", "-i", cluster.inventory, backup, "--yes")
         seen.append(revision())
     assert seen == sorted(set(seen))
-    said = " ".join(cluster.command("apply", "-i", copy, code=1).split())
-    assert "the cluster was restored with another copy of that directory" in said
-    assert "Copy formed.json from the control node that did it" in said
+    output = " ".join(cluster.command("apply", "-i", copy, code=1).split())
+    assert "the cluster was restored with another copy of that directory" in output
+    assert "Copy formed.json from the control node that did it" in output
     shutil.copy(cluster.inventory / ".kubeinstall/pki/formed.json", copy / ".kubeinstall/pki/formed.json")
     cluster.command("apply", "-i", copy)
 
@@ -177,10 +177,10 @@ def test_reset_keeps_the_backups_and_the_cluster_comes_back_from_one(cluster: Cl
     survivor = cluster.etcd[0]
     kept = cluster.sh(survivor, "ls /var/lib/etcd-backup")
     assert kept
-    said = cluster.command("reset", "-i", cluster.inventory, "--check")
-    assert f"{survivor}: would be removed:" in said
-    assert "/var/lib/etcd\n" in said
-    assert f"Backups of etcd on {survivor} are kept: " in said
+    output = cluster.command("reset", "-i", cluster.inventory, "--check")
+    assert f"{survivor}: would be removed:" in output
+    assert "/var/lib/etcd\n" in output
+    assert f"Backups of etcd on {survivor} are kept: " in output
     assert cluster.host(survivor).service("etcd").is_running
     cluster.command("reset", "-i", cluster.inventory, "--yes")
     assert cluster.sh(survivor, "ls /var/lib/etcd-backup") == kept

@@ -221,13 +221,13 @@ def test_a_drain_ends_with_its_command(living: Lab, operator: str, number: signa
     """The Node is neither recorded as removed nor deleted, and the next run waits for nothing."""
     name = NODE
     with ends_slowly(living, name), begun("kubeinstall", "node", "remove", name, "--yes") as process:
-        eventually(lambda: ending(living), 120, "the pod is told to end")
+        eventually(lambda: ending(living), 120, "the pod is terminating")
         assert draining(living)
         process.send_signal(number)
         sent = time.monotonic()
         eventually(lambda: not draining(living), 15, "the drain has ended")
         took = time.monotonic() - sent
-        said = process.communicate()[0]
+        output = process.communicate()[0]
         assert took < 9, took
         (node,) = living.objects(f"nodes --field-selector=metadata.name={name}")
         assert node["spec"]["unschedulable"] is True
@@ -236,8 +236,8 @@ def test_a_drain_ends_with_its_command(living: Lab, operator: str, number: signa
         assert name not in marks
         if number != signal.SIGKILL:
             assert process.returncode == 130
-            assert f"The drain of {name} has stopped. The node stays cordoned" in said
-            assert f"`kubectl uncordon {name}`" in said
+            assert f"The drain of {name} has stopped. The node stays cordoned" in output
+            assert f"`kubectl uncordon {name}`" in output
     living.kubectl(f"uncordon {name}")
     assert set(changes(living).values()) == {0}
 
@@ -247,7 +247,7 @@ def test_a_drain_ends_with_a_playbook_that_is_killed_alone(living: Lab) -> None:
     name, playbook = NODE, ROOT / "playbooks" / "node_remove.yml"
     hosts = json.dumps({"membership_hosts": [name]})
     with ends_slowly(living, name), begun("ansible-playbook", playbook, "-e", hosts) as process:
-        eventually(lambda: ending(living), 120, "the pod is told to end")
+        eventually(lambda: ending(living), 120, "the pod is terminating")
         orphans = below(process.pid)[1:]
         process.kill()
         try:

@@ -130,17 +130,17 @@ def test_the_containers_of_a_node_without_a_kubelet_end_before_its_pods_are_dele
     with running_on(cluster, name, "kept", emptyDir={}):
         cluster.sh(name, "systemctl stop kubelet")
         eventually(lambda: nodes(cluster, asked)[name] == "Unknown", what="its kubelet does not report")
-        told = change(cluster, "node", "remove", name, "--check")
-        assert f"{name}: its kubelet does not report; the containers of its" in told
-        assert f"{name}: emptyDir data will be deleted with these pods: " in told
+        planned = change(cluster, "node", "remove", name, "--check")
+        assert f"{name}: its kubelet does not report; the containers of its" in planned
+        assert f"{name}: emptyDir data will be deleted with these pods: " in planned
         assert shims(cluster, name) > 0
-        said = change(cluster, "node", "remove", name, "--yes")
+        output = change(cluster, "node", "remove", name, "--yes")
         assert shims(cluster, name) == 0
         order = [
             "End the pods' containers if kubelet does not report",
             "Force-delete the pods if kubelet does not report",
         ]
-        assert 0 < said.find(order[0]) < said.find(order[1])
+        assert 0 < output.find(order[0]) < output.find(order[1])
     assert name not in nodes(cluster, asked)
     change(cluster, "node", "add", name)
     whole(cluster)

@@ -79,7 +79,7 @@ def _pods(api: API, selector: str, node: str = "") -> List[Document]:
 
 
 def _runs(pod: Document, booted: float) -> bool:
-    """Whether it is ready, by what was started since; for a while the API still has what it was told before."""
+    """Whether it is ready, by what was started since; the API has the state from before the boot for a while."""
     if pod["metadata"].get("deletionTimestamp") or pod["status"].get("phase") in drain.DONE:
         return True
     states = [one.get("state", {}).get("running") for one in pod["status"].get("containerStatuses", [])]

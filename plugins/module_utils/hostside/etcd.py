@@ -127,12 +127,12 @@ def missing(host: Host, those: List[Member], needed: int) -> List[str]:
 def spare(host: Host, name: str, ready: Callable[[], bool], seconds: float) -> None:
     """HostError if the cluster cannot do without this member for a while: too few of the others are healthy.
 
-    One member or two have no others to do their work: nothing can be spared there, and nothing is asked. `ready` is the
+    One member or two have no redundancy, so nothing is checked there. `ready` is the
     member's own word that it serves. A member that neither is ready nor answers reads of its own data is no loss; one
     that answers them is, also while there is no quorum. The others are given `seconds`.
     """
     deadline = time.monotonic() + seconds
-    while problem := _why_not_spared(host, name):
+    while problem := _why_needed(host, name):
         if not problem.quorum and not ready() and not answers(host):
             return
         if time.monotonic() > deadline:
@@ -141,14 +141,14 @@ def spare(host: Host, name: str, ready: Callable[[], bool], seconds: float) -> N
 
 
 class _Problem(NamedTuple):
-    """Why a member cannot be spared; `quorum`: a majority of the members answered."""
+    """Why the cluster needs a member; `quorum`: a majority of the members answered."""
 
     text: str
     quorum: bool
 
 
-def _why_not_spared(host: Host, name: str) -> Optional[_Problem]:
-    """One look; None where the member can be spared."""
+def _why_needed(host: Host, name: str) -> Optional[_Problem]:
+    """One look; None where the others have a quorum without the member."""
     try:
         voters = [member for member in members(host) if not member.learner]
     except HostError as error:

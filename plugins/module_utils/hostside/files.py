@@ -141,7 +141,7 @@ def set_attributes(host: Host, path: str, item: dict[str, Any]) -> None:
 
 
 def _open(path: str) -> int:
-    """A descriptor of the file itself: whoever puts a link in its place meanwhile changes nothing elsewhere."""
+    """A descriptor of the file itself: a link put in its place meanwhile changes nothing elsewhere."""
     try:
         # A pipe without a writer would keep the open waiting.
         return os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)

@@ -82,7 +82,7 @@ def main(spec: Dict[str, Any]) -> Dict[str, Any]:
 def supersede(
     api: API, objects: List[Document], users: List[str], *, check: bool
 ) -> Tuple[List[Dict[str, Any]], List[str]]:
-    """Delete what earlier versions have made and nobody has changed since; the changes, and warnings of what stays."""
+    """Delete unmodified objects of earlier versions; the changes, and warnings of what stays."""
     changes: List[Dict[str, Any]] = []
     warnings = []
     for former in objects:

@@ -160,8 +160,8 @@ def _difference(name: str, node: Optional[Found], wanted: Dict[str, Any], ours: 
 
 def _left(name: str, node: Found, wanted: Dict[str, Any]) -> str:
     """What an earlier version has set, by the node's own account, and is no longer wanted."""
-    said = _parsed(node.former)
-    taints = {_identity(one) for one in node.taints} & said - {_identity(one) for one in wanted["taints"]}
+    former = _parsed(node.former)
+    taints = {_identity(one) for one in node.taints} & former - {_identity(one) for one in wanted["taints"]}
     labels = {key for key in node.former_labels if key in node.labels} - set(wanted["labels"])
     if not taints | labels:
         return ""
@@ -175,10 +175,10 @@ def _left(name: str, node: Found, wanted: Dict[str, Any]) -> str:
 def _parsed(former: Optional[str]) -> Any:
     """The identities in an annotation that anybody may have written."""
     try:
-        said = json.loads(former or "[]")
+        parsed = json.loads(former or "[]")
     except ValueError:
         return set()
-    taints = said if isinstance(said, list) else []
+    taints = parsed if isinstance(parsed, list) else []
     return {f"{one.get('key')}:{one.get('effect')}" for one in taints if isinstance(one, dict)}
 
 

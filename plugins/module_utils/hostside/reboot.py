@@ -25,7 +25,7 @@ from .api import API, MERGE, Document, operate
 from .errors import HostError
 from .waiting import pause
 
-# Names the nodes that were cordoned for their reboot, and by nobody before. A kubelet can't write to this ConfigMap.
+# Names the nodes that were cordoned for their reboot, and not before it. A kubelet can't write to this ConfigMap.
 CORDONED = "kubeinstall-cordoned"
 ROLL = "kubeinstall-reboot"
 PAUSE = 0.5

@@ -32,7 +32,7 @@ def summary(host: Host, directory: str) -> Dict[str, Any]:
 
 
 def give_to_root(host: Host, directory: str, user: str) -> None:
-    """Before this user is removed: whoever gets its id next must not own the backups.
+    """Before this user is removed: the next user with its id must not own the backups.
 
     What is on another file system can be shared with other members, and stays as it is.
     """

@@ -62,10 +62,10 @@ def test_what_is_no_container_runtime(tmp_path: Path) -> None:
 
         thread = threading.Thread(target=answer)
         thread.start()
-        said = cri.problem(path, network=False)
+        problem = cri.problem(path, network=False)
         thread.join()
-    assert said is not None
-    assert path in said
+    assert problem is not None
+    assert path in problem
 
 
 @pytest.mark.parametrize("message", [b"\x0a", b"\x0a\x05ab", b"\x0d\x00\x00\x00\x00", b"\xff"])

@@ -134,8 +134,8 @@ class Cluster:
 
     def identities(self) -> tuple[str, set[tuple[str, str]]]:
         """The cluster's id, and those of its members."""
-        said = etcd.etcdctl(self.host, "member", "list")
-        return f"{said['header']['cluster_id']:x}", {(one["name"], f"{one['ID']:x}") for one in said["members"]}
+        listed = etcd.etcdctl(self.host, "member", "list")
+        return f"{listed['header']['cluster_id']:x}", {(one["name"], f"{one['ID']:x}") for one in listed["members"]}
 
     def members_as_peer(self, member: str, ca: str, name: str, file: str) -> str:
         """What a member answers a peer that shows this certificate. OSError where it takes it for none."""
@@ -187,7 +187,7 @@ def test_a_living_cluster_changes_to_the_ca_for_peers(cluster: Cluster) -> None:
     processes = dict(cluster.processes)
     cluster.peer_certificates("etcd-peer")
     cluster.healthy()
-    # The same processes show it to whoever connects from now on.
+    # The same processes show it to clients that connect from now on.
     assert '"name":"three"' in cluster.members_as_peer("two", "etcd-peer", "one", "peer")
     assert processes == cluster.processes
     assert [process.poll() for process in processes.values()] == [None] * 3

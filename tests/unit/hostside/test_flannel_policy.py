@@ -90,17 +90,17 @@ def patch(api: API, name: str, kind: str = STRATEGIC, **body: Any) -> Document:
 
 def refused(change: Callable[[], object]) -> str:
     """Why the API refuses it. A policy takes effect some time after it was applied."""
-    said: list[str] = []
+    messages: list[str] = []
 
     def by_now() -> bool:
         try:
             change()
         except RefusedError as refusal:
-            said.append(refusal.message)
-        return bool(said)
+            messages.append(refusal.message)
+        return bool(messages)
 
     eventually(by_now, 10, "it is refused")
-    return said[-1]
+    return messages[-1]
 
 
 def test_flannel_reports_on_its_own_node(api: API, flannel: API, node: str) -> None:
@@ -131,8 +131,8 @@ def test_flannel_reports_on_its_own_node(api: API, flannel: API, node: str) -> N
 )
 def test_nothing_else_of_its_own_node(api: API, flannel: API, node: str, what: str, body: Document) -> None:
     before = api.request("PATCH", f"/api/v1/nodes/{node}", {"metadata": {"annotations": {"theirs": "x"}}}, MERGE)
-    said = refused(lambda: patch(flannel, node, **body))
-    assert "kubeinstall-flannel" in said, said
+    message = refused(lambda: patch(flannel, node, **body))
+    assert "kubeinstall-flannel" in message, message
     after = api.request("GET", f"/api/v1/nodes/{node}")
     assert {key: after["metadata"].get(key) for key in ("labels", "annotations", "finalizers")} == {
         key: before["metadata"].get(key) for key in ("labels", "annotations", "finalizers")
@@ -142,8 +142,8 @@ def test_nothing_else_of_its_own_node(api: API, flannel: API, node: str, what: s
 
 def test_nothing_of_another_node(api: API, flannel: API, node: str, another: str) -> None:
     for body in ({"metadata": {"annotations": OURS}}, {"status": {"conditions": [UP]}}):
-        said = refused(lambda body=body: patch(flannel, another, **body))  # type: ignore[misc]
-        assert f"this user can change its own Node only, not {another}" in said
+        message = refused(lambda body=body: patch(flannel, another, **body))  # type: ignore[misc]
+        assert f"this user can change its own Node only, not {another}" in message
     with pytest.raises(RefusedError, match="cannot patch resource"):
         flannel.request("PATCH", f"/api/v1/nodes/{node}", {"spec": {"taints": None}}, MERGE)
 

@@ -323,18 +323,18 @@ def test_the_record_of_an_earlier_version_counts_as_far_as_the_inventory_agrees(
     labels, taints = state(api, node)
     assert (labels["disk"], labels["rack"], taints) == ("fast", "7", [OURS, gone])
     assert nodes.FORMER not in api.request("GET", f"/api/v1/nodes/{node}")["metadata"].get("annotations", {})
-    # It was said once. What the inventory listed all along is ours.
+    # The warning comes once. What the inventory listed all along is ours.
     result = manifests.main(api_access | spec | {"nodes": settings(node, {})})
     assert result["notices"] == []
     labels, taints = state(api, node)
     assert (labels.get("disk"), labels["rack"], taints) == (None, "7", [gone])
 
 
-@pytest.mark.parametrize("said", ["no JSON", "{}", "[1]", '[{"key": []}]', "null"])
+@pytest.mark.parametrize("annotation", ["no JSON", "{}", "[1]", '[{"key": []}]', "null"])
 def test_an_annotation_that_makes_no_sense_is_removed(
-    api_access: dict[str, Any], api: API, node: str, said: str
+    api_access: dict[str, Any], api: API, node: str, annotation: str
 ) -> None:
-    api.request("PATCH", f"/api/v1/nodes/{node}", {"metadata": {"annotations": {nodes.FORMER: said}}}, MERGE)
+    api.request("PATCH", f"/api/v1/nodes/{node}", {"metadata": {"annotations": {nodes.FORMER: annotation}}}, MERGE)
     before = state(api, node)
     assert len(run(api_access, wanted_nodes=settings(node, {}))) == 2
     assert state(api, node) == before

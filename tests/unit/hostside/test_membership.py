@@ -32,14 +32,14 @@ def test_a_node_is_emptied_remembered_and_gone(api: API, api_access: Document, n
     assert found["empty_dirs"] == ["default/web"]
     notes.write(api, nodes.RECORD, {node: {"labels": ["disk"], "taints": []}})
     steps = ("drain", "mark", "delete")
-    told = [membership.main(spec(api_access, step, node, check=True))["changes"] for step in steps]
+    planned = [membership.main(spec(api_access, step, node, check=True))["changes"] for step in steps]
     assert node in notes.read(api, nodes.RECORD)
     assert len(drain.pods(api, node)) == 2
     assert f"node.{node}" not in notes.read(api, membership.MARKS)
     with pytest.raises(HostError, match=f"the removal of {node} is not recorded, so its Node was not deleted"):
         membership.main(spec(api_access, "delete", node))
-    assert [membership.main(spec(api_access, step, node))["changes"] for step in steps] == told
-    assert told == [
+    assert [membership.main(spec(api_access, step, node))["changes"] for step in steps] == planned
+    assert planned == [
         [f"cordon {node}", f"drain {node}: evict 2 pods", f"delete emptyDir data on {node}: default/web"],
         [f"remember that {node} was removed (node)"],
         [f"delete Node {node}"],
@@ -88,8 +88,8 @@ def test_the_pods_of_a_node_without_a_kubelet_wait_for_their_containers(
             "silent": True,
         }
     assert api.get("/api/v1/namespaces/default/pods/stuck") is not None
-    told = membership.main(spec(api_access, "force", node, check=True))["changes"]
-    assert membership.main(spec(api_access, "force", node))["changes"] == told == [f"force-delete 1 pods of {node}"]
+    planned = membership.main(spec(api_access, "force", node, check=True))["changes"]
+    assert membership.main(spec(api_access, "force", node))["changes"] == planned == [f"force-delete 1 pods of {node}"]
     assert api.get("/api/v1/namespaces/default/pods/stuck") is None
     assert membership.main(spec(api_access, "force", node))["changes"] == []
 

@@ -63,9 +63,9 @@ def test_a_node_is_emptied_and_given_back(api: API, api_access: Document, node: 
     found = run(api_access, "foresee", node)
     assert (found["pods"], found["staying"]) == (["default/web"], ["default/alone"])
     assert not found["silent"] | found["alone"] | found["cordoned"]
-    told = run(api_access, "empty", node, check=True)["changes"]
+    planned = run(api_access, "empty", node, check=True)["changes"]
     assert (cordoned(api, node), there(api, node)) == (False, ["default/alone", "default/web"])
-    assert run(api_access, "empty", node)["changes"] == told == [f"cordon {node}", f"drain {node}: evict 1 pods"]
+    assert run(api_access, "empty", node)["changes"] == planned == [f"cordon {node}", f"drain {node}: evict 1 pods"]
     assert (cordoned(api, node), there(api, node)) == (True, ["default/alone"])
     # A run that is cut short here is gone on with by the next.
     assert run(api_access, "foresee", node)["cordoned"] is False
@@ -205,8 +205,8 @@ def test_dns_pods_that_came_together_are_spread_again(
         for number, place in enumerate([another, another if state != "has one" else node]):
             metadata = {"name": f"dns-{number}", "labels": labels}
             api.request("POST", pods, {"metadata": metadata, "spec": {"nodeName": place, "containers": [container]}})
-            said = {"status": {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}}
-            api.request("PATCH", f"{pods}/dns-{number}/status", said, MERGE)
+            running = {"status": {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}}
+            api.request("PATCH", f"{pods}/dns-{number}/status", running, MERGE)
         if state == "cordoned":
             cordon(api, node)
         run(api_access, "finish", node)

@@ -62,8 +62,8 @@ def test_an_api_server_that_does_not_answer_proves_nothing(host: Host, node: str
     configure_network(host)
     path = Path(host.path(CONFIG))
     path.write_text(yaml.safe_dump(yaml.safe_load(path.read_text())).replace("127.0.0.1", "127.0.0.2"))
-    (said,) = looked(host, node=node)
-    assert "did not answer" in str(said)
+    (output,) = looked(host, node=node)
+    assert "did not answer" in str(output)
     path.write_text("")
     assert looked(host, node=node) == [f"Node {node}: {CONFIG} names no server"]
 

@@ -112,7 +112,7 @@ def test_a_drain_ends_with_its_run(api: API, api_access: dict[str, Any], node: s
     eventually(
         lambda: [one for one in drain.pods(api, node) if one["metadata"].get("deletionTimestamp")],
         10,
-        "the pod is told to end",
+        "the pod is terminating",
     )
     assert process.poll() is None
     process.stdout.close()

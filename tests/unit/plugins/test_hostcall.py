@@ -1,4 +1,4 @@
-"""What is sent to a host, and what is told where it does not take it."""
+"""What is sent to a host, and the error where it does not take it."""
 
 from __future__ import annotations
 

@@ -29,14 +29,14 @@ def test_both_pods_are_not_evicted_at_once(lab: Lab) -> None:
     eventually(lambda: len(pods(lab)) == 2, what="both pods are ready")
     allowed = "get pdb/coredns --namespace=kube-system -o jsonpath={.status.disruptionsAllowed}"
     eventually(lambda: lab.kubectl(allowed) == "1", what="one disruption is allowed")
-    said = []
+    results = []
     for name in pods(lab):
         body = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": name, "namespace": "kube-system"}}
         path = f"/api/v1/namespaces/kube-system/pods/{name}/eviction"
         command = (
             f"kubectl --kubeconfig /etc/kubernetes/admin.conf create --raw {path} -f - <<'EOF'\n{json.dumps(body)}\nEOF"
         )
-        said.append(lab["control_plane"][0].run(command))
-    assert [done.rc for done in said] == [0, 1]
-    assert "disruption budget" in said[1].stderr
+        results.append(lab["control_plane"][0].run(command))
+    assert [done.rc for done in results] == [0, 1]
+    assert "disruption budget" in results[1].stderr
     eventually(lambda: len(set(pods(lab).values())) == 2, what="the evicted one is back")
