@@ -40,7 +40,8 @@ class Members:
         # Whoever calls from this machine does so from 127.0.0.1, which members compare with the certificate.
         request = CertificateRequest("etcd", "member", (), (), ("127.0.0.1", *ADDRESSES.values()), usages)
         certificate, key = pki.issue(request)
-        (self._pki / "healthcheck-client.crt").write_text(certificate)
+        for name in ("healthcheck-client", "peer"):
+            (self._pki / f"{name}.crt").write_text(certificate)
         (self._pki / "healthcheck-client.key").write_text(key)
         (self._pki / "ca.crt").write_text(pki.read("etcd/ca.crt"))
 

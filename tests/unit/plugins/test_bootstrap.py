@@ -56,19 +56,19 @@ def test_members_begin_together_and_go_on_where_a_run_was_killed(states: tuple[d
     assert begin(dict(zip(MEMBERS, states, strict=True))) == dict.fromkeys(MEMBERS, "")
 
 
-def test_a_member_learns_of_a_bootstrap_that_an_earlier_run_has_begun() -> None:
+@pytest.mark.parametrize("states", [(BEGUN, FRESH, FRESH), (FRESH, FRESH, FRESH)], ids=["one begun", "fresh"])
+def test_a_member_learns_of_a_bootstrap_that_an_earlier_run_has_begun(states: tuple[dict[str, Any], ...]) -> None:
     begun = {}
 
     def one(name: str, state: dict[str, Any]) -> None:
         begun[name] = begin_together("etcd", name, MEMBERS, MEMBERS, state)
 
-    for states in ((BEGUN, FRESH, FRESH), (FRESH, FRESH, FRESH)):
-        threads = [threading.Thread(target=one, args=item) for item in zip(MEMBERS, states, strict=True)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        assert begun == dict(zip(MEMBERS, (False, BEGUN in states, BEGUN in states), strict=True))
+    threads = [threading.Thread(target=one, args=item) for item in zip(MEMBERS, states, strict=True)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert begun == dict(zip(MEMBERS, (False, BEGUN in states, BEGUN in states), strict=True))
 
 
 def test_a_token_is_the_same_for_all_members_until_the_cluster_is_bootstrapped(tmp_path: Path) -> None:
