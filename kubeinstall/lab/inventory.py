@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from kubeinstall.components.pins import NAME as COMPONENT_DIGESTS
 from kubeinstall.errors import InputError
 from kubeinstall.lab.naming import CONTROL_PLANE, ETCD, NODE, HostPlan, etcd_members
 from kubeinstall.lab.ssh import SshState
@@ -71,10 +72,10 @@ def write(folder: Path, lab: str, hosts: Sequence[HostPlan], facts: LabFacts) ->
 
 
 def remove(folder: Path, lab: str) -> bool:
-    """Remove what the lab wrote, and its state; False where it wrote nothing there. Files of the user's stay."""
+    """Remove what the lab and runs on its hosts wrote; False where the lab wrote nothing. Files of the user's stay."""
     if not wrote(folder, lab):
         return False
-    for file in (folder / "hosts.yml", folder / "group_vars" / "all" / "lab.yml"):
+    for file in (folder / "hosts.yml", folder / "group_vars" / "all" / "lab.yml", folder / COMPONENT_DIGESTS):
         file.unlink(missing_ok=True)
     # The state goes last: its marker is what lets a `down` that was interrupted be repeated.
     shutil.rmtree(folder / _STATE)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from kubeinstall.components import Pins
 from kubeinstall.errors import InputError
 from kubeinstall.lab import inventory
 from kubeinstall.lab.inventory import LabFacts, hosts_text, policy_text
@@ -87,6 +88,7 @@ def test_write_and_remove(tmp_path: Path) -> None:
     assert (folder / ".kubeinstall" / ".gitignore").read_text() == "*\n"
     inventory.write(folder, "lab", hosts(3, 0), ORDINARY)
     assert "lab-cp3" in (folder / "hosts.yml").read_text()
+    Pins(folder).add({("etcd", "3.6.14", "amd64", "etcd"): "0" * 64})
     assert inventory.remove(folder, "lab")
     assert not folder.exists()
     assert not inventory.remove(folder, "lab")
