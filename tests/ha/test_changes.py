@@ -99,12 +99,12 @@ def test_a_container_runtime_without_cri_goes_no_further_than_the_first_node(clu
     try:
         output = cluster.playbook("container_engine", *variables(**wrong), code=2)
         changed = {name for name, invocation in cluster.invocations().items() if invocation != before[name]}
-        # One batch of each kind: control planes go beside nodes.
-        (stopped_node,) = [name.partition("/")[0] for name in changed if name.startswith(tuple(cluster.nodes))]
+        # One host, or one of each kind where nodes have a batch of their own: control planes go beside them.
         assert {name.partition("/")[2] for name in changed} == {"containerd.service"}
-        assert len(changed) <= 2, changed
+        assert 1 <= len(changed) <= 2, changed
         assert "does not serve CRI: it refuses the call Status" in " ".join(output.split())
-        assert f"was not restarted: {stopped_node} failed before it" in output or len(changed) == 2
+        stopped = [name.partition("/")[0] for name in changed]
+        assert any(f"was not restarted: {name} failed before it" in output for name in stopped), output
     finally:
         cluster.playbook("container_engine")
         for name in cluster.addresses:
