@@ -11,7 +11,7 @@ import socket
 import tarfile
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -187,9 +187,13 @@ class Engine:
 
     def containers(self, label: str) -> list[Container]:
         """Every container, running or not, with the label `key` or `key=value`, by name."""
+        found: list[Container] = []
         with _explained("list its containers"):
-            names = [str(found["Id"]) for found in self._api.containers(all=True, filters={"label": label})]
-            return sorted((self._container(name) for name in names), key=lambda container: container.name)
+            for listed in self._api.containers(all=True, filters={"label": label}):
+                # Another process may have removed it since.
+                with suppress(docker.errors.NotFound):
+                    found.append(self._container(str(listed["Id"])))
+        return sorted(found, key=lambda container: container.name)
 
     def _container(self, name: str) -> Container:
         details = self._api.inspect_container(name)
