@@ -40,7 +40,10 @@ def expire(cluster: Cluster) -> dict[str, list[str]]:
             # Into the same file: its owner and mode stay.
             commands.append(f"echo {shlex.quote(_ended(pki, pem))} > {path}")
         cluster.sh(name, "; ".join(commands))
-    _expire_kubeconfig(pki, cluster.inventory / ".kubeinstall" / "kubeconfig")
+    kubeconfig = cluster.inventory / ".kubeinstall" / "kubeconfig"
+    # The first kubectl makes it.
+    if kubeconfig.exists():
+        _expire_kubeconfig(pki, kubeconfig)
     return replaced
 
 
