@@ -107,10 +107,10 @@ class BootstrapRecord(PKIDirectory):
         (self.directory / BOOTSTRAP).unlink(missing_ok=True)
 
     def _pin(self, info: Mapping[str, Any]) -> None:
-        """Write the record of the cluster with the digests of all CAs. A pinned CA that is missing stays pinned."""
+        """Write the record with the digests of all CAs. A pinned digest stays, also if the file is gone or differs."""
         digests = dict(info.get("authorities", {}))
-        present = [name for name in AUTHORITIES if self.has(f"{name}/ca.crt")]
-        digests |= {name: self._digest(f"{name}/ca.crt") for name in present}
+        added = [name for name in AUTHORITIES if name not in digests and self.has(f"{name}/ca.crt")]
+        digests |= {name: self._digest(f"{name}/ca.crt") for name in added}
         self._write(RECORD, json.dumps({**info, "authorities": digests}, indent=2, sort_keys=True) + "\n")
 
     def _digest(self, name: str) -> str:

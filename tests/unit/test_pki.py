@@ -464,3 +464,16 @@ def test_a_key_that_cannot_be_read(pki: PKI) -> None:
     (pki.directory / "etcd" / "ca.key").write_bytes(b"\xff\xfe")
     with pytest.raises(PKIError, match="it cannot be read"):
         pki.sign(signing_request(), CLIENT)
+
+
+def test_a_change_of_the_record_pins_no_other_ca(pki: PKI, tmp_path: Path) -> None:
+    pki.ensure()
+    pki.mark_formed({"cluster_id": "1"})
+    other = PKI(tmp_path / "another")
+    other.ensure()
+    (pki.directory / "etcd" / "ca.crt").write_text(other.read("etcd/ca.crt"))
+    before = pki.formed
+    pki.amend({"restored": "now"})
+    assert pki.formed == {**(before or {}), "restored": "now"}
+    with pytest.raises(PKIError, match="etcd"):
+        pki.check()
