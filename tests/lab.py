@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -18,7 +20,10 @@ from testinfra.host import Host
 
 from kubeinstall.lab.example_images import example_images
 
-__all__ = ["BIN", "SNAPSHOT", "Lab", "check_converge", "converge", "eventually", "load_images", "recap"]
+__all__ = [
+    *("BIN", "SNAPSHOT", "Lab", "check_converge", "converge", "descendants", "eventually", "kill", "load_images"),
+    "recap",
+]
 
 T = TypeVar("T")
 
@@ -50,6 +55,23 @@ def eventually(check: Callable[[], T], timeout: float = 90, what: str = "") -> T
             if time.monotonic() > deadline:
                 raise
         time.sleep(0.5)
+
+
+def descendants(pid: int) -> list[int]:
+    """The process, and all processes that it and they started."""
+    table = subprocess.run(["ps", "-eo", "pid=,ppid="], capture_output=True, text=True, check=True).stdout
+    rows = [tuple(int(word) for word in line.split()) for line in table.splitlines()]
+    found = [pid]
+    for one in found:
+        found += [child for child, parent in rows if parent == one]
+    return found
+
+
+def kill(pids: list[int]) -> None:
+    """SIGKILL to each that has not ended yet."""
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
 
 
 def recap(text: str) -> dict[str, dict[str, int]]:

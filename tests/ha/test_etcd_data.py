@@ -6,9 +6,7 @@ On a lab of its own, three control planes and nothing else. The tests run in the
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import signal
 import subprocess
 import time
 from collections.abc import Iterator
@@ -23,7 +21,7 @@ from kubeinstall.restores import cluster_id
 from tests.clusters import ROOT, Cluster, lab_of
 from tests.etcd_data import boot_without_data
 from tests.ha.state import ETCDCTL, whole
-from tests.lab import BIN, eventually
+from tests.lab import BIN, descendants, eventually, kill
 
 NAME = "test-etcd-data"
 
@@ -95,14 +93,8 @@ def killed_restore(cluster: Cluster, path: Path, task: str) -> None:
         while not begun():
             assert time.monotonic() < deadline, f"`{task}` did not begin"
             time.sleep(0.02)
-        time.sleep(0.5)
-        for pid in below(process.pid):
-            os.kill(pid, signal.SIGKILL)
-
-
-def below(pid: int) -> list[int]:
-    found = subprocess.run(["pgrep", "--parent", str(pid)], capture_output=True, text=True, check=False)
-    return [pid, *(one for child in found.stdout.split() for one in below(int(child)))]
+        time.sleep(0.2)
+        kill(descendants(process.pid))
 
 
 @pytest.mark.parametrize(

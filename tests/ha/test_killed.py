@@ -23,7 +23,7 @@ import yaml
 from ansible_collections.kubeinstall.cluster.plugins.module_utils.hostside.host import LOCKS
 
 from tests.clusters import lab_of
-from tests.lab import BIN, Lab, eventually, recap
+from tests.lab import BIN, Lab, descendants, eventually, kill, recap
 
 ROOT = Path(__file__).resolve().parents[2]
 NAME = "test-killed"
@@ -92,12 +92,6 @@ def changes(lab: Lab) -> dict[str, int]:
     return {host: counts["changed"] for host, counts in recap(text).items()}
 
 
-def below(pid: int) -> list[int]:
-    """The process and all that it started, however deep."""
-    found = subprocess.run(["pgrep", "--parent", str(pid)], capture_output=True, text=True, check=False)
-    return [pid, *(one for child in found.stdout.split() for one in below(int(child)))]
-
-
 def journal_of(process: subprocess.Popen[str], known: set[Path]) -> Path:
     """The journal of the run that has just begun."""
 
@@ -121,14 +115,8 @@ def kill_during(task: str, *, all_of_it: bool) -> None:
         assert time.monotonic() < deadline, f"`{task}` did not begin"
         time.sleep(0.05)
     time.sleep(0.7)
-    kill(below(process.pid) if all_of_it else [process.pid])
+    kill(descendants(process.pid) if all_of_it else [process.pid])
     process.communicate()
-
-
-def kill(pids: list[int]) -> None:
-    for pid in pids:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
 
 
 def test_etcd_begins_on_all_its_members_or_not_at_all(lab: Lab, tmp_path: Path) -> None:
@@ -248,7 +236,7 @@ def test_a_drain_ends_with_a_playbook_that_is_killed_alone(living: Lab) -> None:
     hosts = json.dumps({"membership_hosts": [name]})
     with ends_slowly(living, name), begun("ansible-playbook", playbook, "-e", hosts) as process:
         eventually(lambda: ending(living), 120, "the pod is terminating")
-        orphans = below(process.pid)[1:]
+        orphans = descendants(process.pid)[1:]
         process.kill()
         try:
             eventually(lambda: not draining(living), 15, "the drain has ended")
@@ -270,7 +258,7 @@ def begun(program: str, *arguments: str | Path) -> Iterator[subprocess.Popen[str
     try:
         yield process
     finally:
-        kill(below(process.pid))
+        kill(descendants(process.pid))
         process.wait()
 
 
@@ -305,7 +293,7 @@ def holder(living: Lab, tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
     process = begin("ansible-playbook", playbook)
     eventually(lambda: held(living), what="the run holds the cluster")
     yield process
-    kill(below(process.pid))
+    kill(descendants(process.pid))
     process.communicate()
 
 
@@ -352,7 +340,7 @@ def test_a_second_run_is_told_who_holds_the_cluster(
 def test_after_a_killed_run_the_next_goes_on_at_once(
     holder: subprocess.Popen[str], living: Lab, elsewhere: dict[str, Any]
 ) -> None:
-    orphans = below(holder.pid)[1:]
+    orphans = descendants(holder.pid)[1:]
     holder.kill()
     try:
         eventually(lambda: not held(living), timeout=10, what="the killed run's hold is gone")
