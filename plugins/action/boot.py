@@ -42,7 +42,12 @@ class ActionModule(ActionBase):
         answer = call(self, variables, "boot", spec)
         if state == "settled":
             return result | {"booted": answer.booted, "since": answer.since, "changed": False}
-        if answer.machine_id and answer.machine_id == _machine_id():
+        if not answer.machine_id:
+            raise AnsibleActionFail(
+                "its /etc/machine-id is empty, so it can't be told from the machine that this run is on. Nothing was"
+                " changed: run systemd-machine-id-setup on the host, and run the same command again"
+            )
+        if answer.machine_id == _machine_id():
             raise AnsibleActionFail(
                 "it is the machine that this run is on, which would end with its reboot. Nothing was changed: name the"
                 " other hosts, and reboot this one from another machine"

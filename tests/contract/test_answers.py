@@ -508,3 +508,11 @@ def test_a_host_claims_no_more_than_the_task_asks_for(act: Any) -> None:
     for claimed, left in ((["docker", "etcd"], ["docker"]), (["etcd"], None)):
         outcome, _ = act("component", arguments, sent({"result": {**COMPARED, "replaces": claimed}}))
         assert outcome.get("replaces") == left
+
+
+@pytest.mark.parametrize("machine_id", ["", Path("/etc/machine-id").read_text().strip()])
+def test_this_machine_is_never_rebooted(act: Any, machine_id: str) -> None:
+    answer = {"before": "b 1", "rebooted": False, "machine_id": machine_id}
+    outcome, _ = act("boot", {"state": "spared"}, sent({"result": answer}))
+    assert isinstance(outcome, AnsibleError)
+    assert "Nothing was changed" in str(outcome)

@@ -35,6 +35,12 @@ def main(spec: dict[str, Any]) -> dict[str, Any]:
     host, check = Host(spec.get("root", "/")), bool(spec["check"])
     records = {name: Record(host, name) for name in recorded(host)}
     with host.acting("end pods", check=check):
+        if CONTAINERD not in records and DOCKER not in records and (running := _shims()):
+            raise HostError(
+                f"containers of pods run here (processes {', '.join(map(str, running))}), and there is no record of the"
+                " container runtime in /var/lib/kubeinstall. They were not ended, because their owner is unknown. End them"
+                " or power the host off, and run the same command again"
+            )
         unit = records["kubelet"].data.get("unit") if "kubelet" in records else None
         if unit and not check:
             units.stop(host, unit)
