@@ -38,8 +38,8 @@ def main(spec: dict[str, Any]) -> dict[str, Any]:
         if CONTAINERD not in records and DOCKER not in records and (running := _shims()):
             raise HostError(
                 f"containers of pods run here (processes {', '.join(map(str, running))}), and there is no record of the"
-                " container runtime in /var/lib/kubeinstall. They were not ended, because their owner is unknown. End them"
-                " or power the host off, and run the same command again"
+                " container runtime in /var/lib/kubeinstall. They were not ended, because their owner is unknown. End"
+                " them or power the host off, and run the same command again"
             )
         unit = records["kubelet"].data.get("unit") if "kubelet" in records else None
         if unit and not check:
