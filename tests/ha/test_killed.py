@@ -189,6 +189,7 @@ def test_a_change_that_is_killed_converges_and_nothing_is_lost(living: Lab) -> N
         assert living.kubectl("get configmap kept -o jsonpath={.data.word}") == "held"
     finally:
         CHANGE.unlink()
+        run("kubeinstall", "apply")
 
 
 @pytest.fixture(params=["root", "sudo"])
@@ -259,7 +260,7 @@ def begun(program: str, *arguments: str | Path) -> Iterator[subprocess.Popen[str
         yield process
     finally:
         kill(descendants(process.pid))
-        process.wait()
+        process.communicate()
 
 
 def ending(lab: Lab) -> bool:
