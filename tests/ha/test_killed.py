@@ -255,12 +255,11 @@ def draining(lab: Lab) -> bool:
 @contextlib.contextmanager
 def begun(program: str, *arguments: str | Path) -> Iterator[subprocess.Popen[str]]:
     """A run of which nothing is left at the end, whatever the test came to."""
-    process = begin(program, *arguments)
-    try:
-        yield process
-    finally:
-        kill(descendants(process.pid))
-        process.communicate()
+    with begin(program, *arguments) as process:
+        try:
+            yield process
+        finally:
+            kill(descendants(process.pid))
 
 
 def ending(lab: Lab) -> bool:
