@@ -459,6 +459,7 @@ COMPARED: dict[str, Any] = {
     "architecture": "amd64", "changes": [], "certificates": {}, "needs": {"binaries": [], "images": []},
     "unit": None, "bootstraps": [], "worked": False, "replaces": [],
 }  # fmt: skip
+STATUS: dict[str, Any] = {"components": [], "nodes": None, "leaders": [], "api": "", "member": None}
 CLUSTER = ("verify_probe", {"part": "cluster", "spec": WHICH})
 ANNOUNCED = ("etcd_member", {"state": "announced", **ONE})
 CERTIFICATE = {"certificate": None, "pair": False, "attributes": True}
@@ -485,7 +486,13 @@ LIES: dict[str, tuple[tuple[str, dict[str, Any]], dict[str, Any]]] = {
         ("component", TASKS["component"][0]),
         {**COMPARED, "unit": {"living": True, "enabled": True, "why": None, "reload": None}},
     ),
-    "no table of nodes": (("status", {}), {"components": [], "nodes": [{"x": "y"}], "api": ""}),
+    "no table of nodes": (("status", {}), {**STATUS, "nodes": [{"x": "y"}]}),
+    "no leader": (("status", {**API, "leases": ["kube-scheduler"]}), {**STATUS, "nodes": []}),
+    "no check of a component": (
+        ("verify_probe", {"part": "host", "spec": {"components": [{"check": "etcd"}]}}),
+        {"checks": [], "certificates": {}},
+    ),
+    "no pods and no reason": (CLUSTER, {"checks": [], "network": None}),
 }
 
 
@@ -498,7 +505,7 @@ def test_what_goes_further_is_judged_by_its_content(act: Any, task: Any, answer:
 def test_what_was_asked_for_goes_further(act: Any) -> None:
     outcome, _ = act(*CLUSTER, sent({"result": {"checks": [CHECK], "network": NETWORK}}))
     assert outcome["network"] == NETWORK
-    assert outcome["checks"] == [CHECK]
+    assert outcome["kubeinstall"] == {"kind": "cluster-checks", "version": 1, "checks": [CHECK]}
     outcome, _ = act(*ANNOUNCED, sent({"result": {"changes": ["x"], "members": {"cp2": "192.0.2.12"}}}))
     assert outcome["members"] == {"cp2": "192.0.2.12"}
 

@@ -13,12 +13,15 @@ from rich.console import Console
 
 from kubeinstall import status
 from kubeinstall.cluster import Host
+from kubeinstall.cluster.services import services
 from kubeinstall.events import Event, Failure, HostStats, RunResult
+from kubeinstall.results import Status, message
 
 HOSTS = (
     Host(name="cp1", address="192.0.2.1", groups=("etcd", "control_plane"), container_engine="containerd"),
     Host(name="n1", address="192.0.2.2", groups=("node",), container_engine="containerd"),
 )
+NOTHING: dict[str, Any] = {"nodes": None, "leaders": [], "api": "", "member": None}
 UNITS = {"container-engine": "containerd", "flannel": "flanneld"}
 
 
@@ -30,12 +33,17 @@ def component(name: str, **more: Any) -> dict[str, Any]:
 
 def answers() -> dict[str, dict[str, Any]]:
     nodes = [{"Name": "cp1", "Status": "Ready"}, {"Name": "n1", "Status": "Ready,SchedulingDisabled"}]
-    made = {host.name: {"components": [component(one) for one in status.services(host)]} for host in HOSTS}
-    return {"cp1": {**made["cp1"], "nodes": nodes, "api": ""}, "n1": {**made["n1"], "nodes": None, "api": ""}}
+    made = {host.name: {"components": [component(one) for one in services(host)]} for host in HOSTS}
+    member = {"identity": "1a", "leader": True, "learner": False, "alarms": [], "problem": ""}
+    leaders = [{"service": name, "holder": "cp1_uid", "problem": ""} for name in status.LED]
+    return {
+        "cp1": {**made["cp1"], "nodes": nodes, "leaders": leaders, "api": "", "member": member},
+        "n1": {**made["n1"], **NOTHING},
+    }
 
 
 def judged(found: dict[str, dict[str, Any]], *failures: Failure) -> status.Status:
-    events = tuple(Event("ok", 0.0, task=status.TASK, host=host, result=answer) for host, answer in found.items())
+    events = tuple(Event("ok", 0.0, host=host, result=message(Status, **one)) for host, one in found.items())
     stats = {host.name: HostStats(ok=1) for host in HOSTS}
     return status.judge("mine", HOSTS, RunResult("ok", stats, failures, events, 1.0, Path()))
 
@@ -57,10 +65,10 @@ def test_a_healthy_cluster() -> None:
 
 
 def test_a_control_plane_runs_what_a_node_runs_and_more() -> None:
-    assert status.services(HOSTS[1]) == ("container-engine", "kubelet", "kube-proxy", "flannel")
+    assert services(HOSTS[1]) == ("container-engine", "kubelet", "kube-proxy", "flannel")
     docker = HOSTS[1].model_copy(update={"container_engine": "docker"})
-    assert status.services(docker) == ("docker", "cri-dockerd", "kubelet", "kube-proxy", "flannel")
-    assert set(status.services(HOSTS[0])) > {"etcd", "kube-apiserver", *status.services(HOSTS[1])}
+    assert services(docker) == ("docker", "cri-dockerd", "kubelet", "kube-proxy", "flannel")
+    assert set(services(HOSTS[0])) > {"etcd", "kube-apiserver", *services(HOSTS[1])}
 
 
 @pytest.mark.parametrize(
@@ -93,12 +101,15 @@ def test_nodes_that_are_missing_or_not_ready() -> None:
 
 def test_an_api_that_does_not_answer() -> None:
     found = answers()
-    found["cp1"] |= {"nodes": None, "api": "https://127.0.0.1:6443 does not answer: refused"}
-    assert judged(found).problems == ("cp1: https://127.0.0.1:6443 does not answer: refused",)
+    found["cp1"] |= {"nodes": None, "leaders": [], "api": "the API server at https://a does not answer: refused"}
+    assert judged(found).problems == (
+        "cp1: the API server at https://a does not answer: refused",
+        "no API server has answered: the nodes are unknown",
+    )
 
 
 def test_hosts_without_a_cluster() -> None:
-    empty: dict[str, dict[str, Any]] = {host.name: {"components": [], "nodes": None, "api": ""} for host in HOSTS}
+    empty = {host.name: {"components": [], **NOTHING} for host in HOSTS}
     assert judged(empty).problems == ("no host has a component of ours: the cluster is not installed yet",)
 
 
@@ -118,13 +129,13 @@ def test_what_a_host_answers(tmp_path: Path) -> None:
     (records / "originals").mkdir()
     api = {"url": "https://127.0.0.1:1", "ca": "/none", "certificate": "/none", "key": "/none"}
 
-    answer = hostside.main({"root": str(tmp_path), "api": api})
+    answer = hostside.main({"root": str(tmp_path), "api": api, "leases": ["kube-scheduler"], "etcd": False})
 
     assert [one["name"] for one in answer["components"]] == ["etcd", "host"]
     assert "etcd.json is damaged" in answer["components"][0]["problem"]
     assert answer["nodes"] is None
     assert answer["api"] == "the API can't be asked: /none is not there yet"
-    assert hostside.main({"root": str(tmp_path / "bare"), "api": None})["components"] == []
+    assert hostside.main({"root": str(tmp_path / "bare"), "api": None, "leases": [], "etcd": False})["components"] == []
 
 
 def test_a_backup_that_failed_is_a_problem() -> None:
