@@ -224,6 +224,8 @@ def _failure_message(result: Mapping[str, Any]) -> str:
     items = [one for one in result.get("results") or () if isinstance(one, Mapping) and one.get("failed")]
     if items:
         return "\n".join(_failure_message(one) for one in items)
+    if isinstance(limit := result.get("timedout"), Mapping):
+        return f"no answer within {limit.get('period')} s"
     message = str(result.get("msg") or result.get("censored") or "failed without a message")
     parts = [_WRAPPERS.sub("", printable(message))]
     for key in ("module_stderr", "stderr", "module_stdout", "stdout"):

@@ -123,7 +123,8 @@ def call(action: ActionBase, task_vars: Mapping[str, Any], module: str, spec: Ma
             f"{shlex.quote(python)} -I -S -", in_data=script(module, spec).encode()
         )
     except AnsibleConnectionFailure as failure:
-        if "Data could not be sent" not in str(failure):
+        # With ssh's own words it is the connection that failed, and trying again takes as long once more.
+        if "Data could not be sent" not in str(failure) or "over ssh: " in str(failure):
             raise
         # Ansible says so of a host that is away, and of a sudo that ends before it has read all: that one says more.
         executed = action._low_level_execute_command("true")
