@@ -62,8 +62,8 @@ def test_a_host_that_is_away_is_unreachable(monkeypatch: pytest.MonkeyPatch, sec
     "message",
     [
         "Failed to connect to the host via ssh",
-        'Data could not be sent to remote host "192.0.2.21". Make sure this host can be reached over ssh: ssh: connect to'
-        " host 192.0.2.21 port 22: Connection timed out",
+        'Data could not be sent to remote host "192.0.2.21". Make sure this host can be reached over ssh: ssh: connect'
+        " to host 192.0.2.21 port 22: Connection timed out",
     ],
 )
 def test_a_host_that_cannot_be_reached_is_asked_once(message: str, monkeypatch: pytest.MonkeyPatch) -> None:
