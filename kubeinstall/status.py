@@ -25,9 +25,9 @@ __all__ = ["Status", "as_json", "ask", "judge", "show"]
 
 # The services that one instance leads, by a Lease.
 LED = ("kube-controller-manager", "kube-scheduler")
-_REMEDIES = {
-    "NOSPACE": "its database has reached its quota, and etcd refuses writes: see docs/recovery.md",
-    "CORRUPT": "its data differs from the other members': kubeinstall etcd replace",
+_ALARMS = {
+    "NOSPACE": "its database has reached its quota, and etcd refuses writes. Make room: docs/troubleshooting.md",
+    "CORRUPT": "its data differs from the other members'. Replace the member: kubeinstall etcd replace HOST",
 }
 
 
@@ -95,7 +95,7 @@ def _etcd_problems(hosts: Sequence[Host], answers: Mapping[str, HostStatus]) -> 
     names = {one.identity: name for name, one in healthy.items()}
     for alarm in dict.fromkeys(alarm for one in healthy.values() for alarm in one.alarms):
         where = names.get(alarm.member, f"etcd member {alarm.member}")
-        yield f"{where}: etcd alarm {alarm.alarm}: {_REMEDIES.get(alarm.alarm, 'see the journal of etcd there')}"
+        yield f"{where}: etcd alarm {alarm.alarm}: {_ALARMS.get(alarm.alarm, 'see the journal of etcd there')}"
 
 
 def _host_problems(host: Host, wanted: Sequence[str], answer: HostStatus) -> Iterator[str]:
