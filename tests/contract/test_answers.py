@@ -17,6 +17,7 @@ from ansible.parsing.dataloader import DataLoader
 from ansible.playbook.play_context import PlayContext
 from ansible.plugins.loader import action_loader, connection_loader
 from ansible.template import Templar
+from ansible_collections.kubeinstall.cluster.plugins.module_utils.hostside.answers import Answer, Nothing
 from ansible_collections.kubeinstall.cluster.plugins.plugin_utils import border, hold, hostcall
 from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.border import result_of, validated
 from hypothesis import given, settings
@@ -381,6 +382,18 @@ def act(tmp_path: Path, pki: PKI, monkeypatch: pytest.MonkeyPatch) -> Any:
 def test_every_operation_is_asked_by_some_task(act: Any) -> None:
     asked = {one for action, arguments in CALLS for one in act(action, arguments, sent({"failed": "x"}))[1].asked}
     assert asked | LATER == {(module, operation) for module, operation, _ in ANSWERS}
+
+
+@pytest.mark.parametrize(("action", "arguments"), CALLS, ids=IDS)
+def test_all_but_what_is_declared_to_read_takes_the_cluster_lock(
+    act: Any, action: str, arguments: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken: list[bool] = []
+    monkeypatch.setattr(hold, "take", lambda *_: taken.append(True))
+    _, host = act(action, arguments, sent({"failed": "x"}))
+    module, operation = host.asked[0]
+    assert Answer(Nothing).reads is False
+    assert bool(taken) != border.answer_to(module, {"operation": operation}).reads
 
 
 def refused(outcome: Any) -> bool:

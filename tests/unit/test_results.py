@@ -15,6 +15,7 @@ import pytest
 from kubeinstall import cli, results, runs, verify
 from kubeinstall.cluster import Cluster
 from kubeinstall.cluster.services import services
+from kubeinstall.errors import RunError
 from kubeinstall.events import Event, HostStats, RunResult
 from kubeinstall.results import Result
 from kubeinstall.status import LED
@@ -217,3 +218,20 @@ def test_every_kind_has_a_command_that_reads_it_and_an_action_that_returns_it(cl
     sources = "".join(path.read_text() for path in ACTIONS.glob("*.py"))
     assert [kind for kind in results.KINDS if f"{kind.__name__}, " not in sources] == []
     assert [kind for kind in results.KINDS if {"kind", "version"} & kind.model_fields.keys()] == []
+
+
+def test_results_of_a_real_run(tmp_path: Path) -> None:
+    local = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
+    (tmp_path / "hosts.yml").write_text(json.dumps({"all": {"hosts": {"one": local, "two": local}}}))
+    task = {"name": "Any title", "kubeinstall.cluster.certificates": {}, "loop": [1, 2]}
+    task["when"] = "inventory_hostname == 'one'"
+    (tmp_path / "play.yml").write_text(json.dumps([{"hosts": "all", "gather_facts": False, "tasks": [task]}]))
+    ended = runs.run([tmp_path / "play.yml"], tmp_path / "hosts.yml")
+    assert ended.status == "ok"
+    found, problems = ended.results(results.CertificateList, ["one", "two"])
+    assert list(found) == ["one"]
+    assert problems == [f"two: no result (certificates) of this host. See the run log in {ended.directory}"]
+    with pytest.raises(RunError, match="two: no result"):
+        ended.required(results.CertificateList, ["one", "two"])
+    with pytest.raises(RunError, match=r"no result \(status\)"):
+        ended.one(results.Status)
