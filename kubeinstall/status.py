@@ -81,7 +81,9 @@ def _etcd_problems(hosts: Sequence[Host], answers: Mapping[str, HostStatus]) -> 
     members = {name: answers[name].member for name in listed if name in answers}
     healthy = {name: one for name, one in members.items() if one and not one.problem}
     count = f"{len(healthy)} of {len(listed)} members {'is' if len(healthy) == 1 else 'are'} healthy"
-    if not any(one.leader for one in healthy.values()):
+    if not healthy and len(members) < len(listed):
+        yield f"whether etcd has a quorum is unknown: {count}, and not all of their hosts have answered"
+    elif not any(one.leader for one in healthy.values()):
         enough = len(healthy) > len(listed) // 2
         cause = ", and they elect no leader: check port 2380 between their hosts" if enough else ""
         yield f"etcd has no quorum: {count}{cause}"
