@@ -80,6 +80,8 @@ def _etcd_problems(hosts: Sequence[Host], answers: Mapping[str, HostStatus]) -> 
     listed = [host.name for host in hosts if "etcd" in host.groups]
     members = {name: answers[name].member for name in listed if name in answers}
     healthy = {name: one for name, one in members.items() if one and not one.problem}
+    if not members:
+        return
     count = f"{len(healthy)} of {len(listed)} members {'is' if len(healthy) == 1 else 'are'} healthy"
     if not healthy and len(members) < len(listed):
         yield f"whether etcd has a quorum is unknown: {count}, and not all of their hosts have answered"
