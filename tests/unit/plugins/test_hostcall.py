@@ -68,7 +68,9 @@ def test_a_host_that_is_away_is_unreachable(monkeypatch: pytest.MonkeyPatch, sec
 )
 def test_a_host_that_cannot_be_reached_is_asked_once(message: str, monkeypatch: pytest.MonkeyPatch) -> None:
     action = Action(AnsibleConnectionFailure(message))
-    assert isinstance(told(monkeypatch, action), AnsibleConnectionFailure)
+    error = told(monkeypatch, action)
+    assert isinstance(error, AnsibleConnectionFailure)
+    assert str(error).startswith("Failed to connect to the host via ssh")
     assert len(action.asked) == 1
 
 
