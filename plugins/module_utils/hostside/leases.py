@@ -14,6 +14,8 @@ from .host import Host
 PATH = "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases"
 # Seconds. A released lease is valid for one second, and another instance needs some to take it.
 SHORTEST = 15
+# The others look every two seconds, with some jitter, whether a lease has ended; renewals are in whole seconds here.
+RETRY = 4
 
 
 class Leader(NamedTuple):
@@ -45,8 +47,7 @@ def leader(host: Host, api: Dict[str, Any], service: str, timeout: float) -> Dic
 
 
 def _problem(service: str, holder: str, age: float, valid: int) -> str:
-    # The renewal is in whole seconds here.
-    if age <= valid + 1:
+    if age <= valid + RETRY:
         return ""
     last = f"{holder.partition('_')[0]}, the last one, renewed" if holder else "the last one released"
     return f"{service} has no leader: {last} its lease {age:.0f} s ago, and a lease is valid for {valid} s"
