@@ -20,13 +20,13 @@ from kubeinstall.errors import RunError
 from kubeinstall.events import Event
 from kubeinstall.paths import playbook
 from kubeinstall.pki import PKI
+from kubeinstall.results import CertificateList
 
 if TYPE_CHECKING:
     from kubeinstall.cluster import Cluster
 
 __all__ = ["ask", "described", "late", "on_the_controller", "problems", "show"]
 
-TASK = "Read the host's certificates"
 # Where a certificate is that is on no host.
 CONTROLLER = "controller"
 _WIDE = 1000
@@ -88,11 +88,11 @@ def ask(cluster: Cluster, on_event: Callable[[Event], None] | None = None) -> tu
     result = runs.run([playbook("certs")], cluster.inventory, on_event=on_event)
     if result.status == "interrupted" or not result.stats:
         raise RunError("the hosts were not asked", remedy="\n".join(one.message for one in result.failures))
-    answers = result.returned(TASK)
+    answers, missing = result.results(CertificateList, [host.name for host in cluster.hosts])
     found = on_the_controller(cluster)
-    for host in cluster.hosts:
-        found += [{"host": host.name, **one} for one in answers.get(host.name, {}).get("certificates", ())]
-    return found, [f"{failure.host}: {failure.message}" for failure in result.failures]
+    for name, answer in answers.items():
+        found += [{"host": name, **one.model_dump()} for one in answer.certificates]
+    return found, missing
 
 
 def problems(certificates: Iterable[Mapping[str, Any]]) -> list[str]:

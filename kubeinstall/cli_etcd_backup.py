@@ -12,10 +12,9 @@ from kubeinstall.cli_runs import play, refuse_unknown
 from kubeinstall.cli_support import DEFAULT_INVENTORY, Check, InventoryPath, confirm_by_name, load_cluster
 from kubeinstall.errors import InputError
 from kubeinstall.pki import PKI
+from kubeinstall.results import EtcdBackup, EtcdRestore
 
 __all__ = ["backup", "restore"]
-
-SWAP = "Put the store until now aside, and the restored one in its place"
 
 To = Annotated[
     Path | None,
@@ -51,7 +50,7 @@ def backup(
     place = backups.destination(str(to.absolute()) if to else "", cluster.state_directory, cluster.name)
     variables: dict[str, Any] = {"backup_file": str(place)}
     variables |= {"backup_from": source, "backup_stored": stored} if source else {}
-    play(cluster, inventory, ["etcd_backup"], check=check, extra_vars=variables)
+    place = Path(play(cluster, inventory, ["etcd_backup"], check=check, extra_vars=variables).one(EtcdBackup).file)
     if not check:
         size = place.stat().st_size / 1e6
         taken = backups.read(place).facts
@@ -71,15 +70,16 @@ def restore(
     """
     cluster, found = load_cluster(inventory), backups.read(file.absolute())
     backups.check_key(found, PKI(cluster.pki_directory))
-    members = ", ".join(host.name for host in cluster.etcd)
+    members = [host.name for host in cluster.etcd]
     typer.echo(f"This replaces all that the cluster {cluster.name} holds by what it held at {_taken(found)}")
-    typer.echo(f"The API is away meanwhile. Members of etcd: {members}")
+    typer.echo(f"The API is away meanwhile. Members of etcd: {', '.join(members)}")
     if not yes and not check:
         confirm_by_name(cluster, "a restore")
     variables = {"restore_file": str(found.path), "restore_confirm": True}
     result = play(cluster, inventory, ["etcd_restore"], check=check, extra_vars=variables)
-    kept = {answer["kept"]: None for answer in result.returned(SWAP).values() if answer.get("kept")}
-    if kept:
+    restored = result.required(EtcdRestore, members).values()
+    kept = dict.fromkeys(one.kept for one in restored if one.kept)
+    if kept and not check:
         typer.echo(f"The store until now is kept on the members, in {', '.join(kept)}: remove it when nobody misses it")
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from kubeinstall.cli_runs import play, provision
 from kubeinstall.cli_support import load_cluster, need_terminal
 from kubeinstall.membership import WORDS, check_change
+from kubeinstall.results import EtcdRemoval, HostReset, NodeRemoval
 
 if TYPE_CHECKING:
     from kubeinstall.cluster import Cluster
@@ -57,13 +58,19 @@ def remove(
     check_change(cluster, "remove", kind, names)
     hosts = {"membership_hosts": list(names), "reset_with_backups": with_backups}
     looked = play(cluster, inventory, [f"{kind}_remove"], check=True, extra_vars=hosts)
-    for line in foreseen(looked, names):
+    if kind != "node":
+        looked.required(EtcdRemoval, [host.name for host in cluster.etcd if host.name in names])
+    for line in foreseen(looked, names if kind != "etcd" else []):
         typer.echo(line)
+    for name in silent(looked, names):
+        typer.echo(f"{name} does not answer over SSH: it is taken out all the same, and nothing is cleaned there")
     if check:
         return
     ask(cluster, f"Take {', '.join(names)} out of {'etcd' if kind == 'etcd' else 'the cluster'}?", yes)
     done = play(cluster, inventory, [f"{kind}_remove"], extra_vars=hosts)
-    for name in silent(done, names):
+    away = silent(done, names)
+    done.required(HostReset, [name for name in names if name not in away])
+    for name in away:
         again = f"kubeinstall {WORDS[kind][0]} remove {name}"
         typer.echo(f"{name} did not answer, and still carries its part: once it does, clean it by {again} again")
     option = f" -i {inventory}"
@@ -83,35 +90,31 @@ def replace(inventory: Path, names: Sequence[str], *, check: bool, diff: bool, y
     play(cluster, inventory, ["etcd_replace"], check=check, diff=diff, extra_vars=hosts)
 
 
-def foreseen(result: RunResult, names: Sequence[str]) -> Iterator[str]:
-    """What the check run of a removal has found, in sentences."""
-    pods = result.returned("Try it on the API server, as a dry run")
-    unreachable = silent(result, names)
-    for name in names:
-        if name in pods:
-            yield from _pods(name, pods[name], unreachable=name in unreachable)
-    for name in unreachable:
-        yield f"{name} does not answer over SSH: it is taken out all the same, and nothing is cleaned there"
+def foreseen(result: RunResult, nodes: Sequence[str]) -> Iterator[str]:
+    """What the check run of the removal of these nodes has found, in sentences."""
+    unreachable = silent(result, nodes)
+    for name, found in result.required(NodeRemoval, nodes).items():
+        yield from _pods(name, found, unreachable=name in unreachable)
 
 
-def _pods(name: str, found: Any, *, unreachable: bool) -> Iterator[str]:
-    count = len(found["pods"])
-    if not found["there"]:
+def _pods(name: str, found: NodeRemoval, *, unreachable: bool) -> Iterator[str]:
+    count = len(found.pods)
+    if not found.there:
         yield f"{name} is not a node of the cluster (any more)"
         return
-    if found["silent"] and unreachable:
+    if found.silent and unreachable:
         yield f"{name}: the host is unreachable; its {count} pods will be force-deleted while they may still run"
-    elif found["silent"]:
+    elif found.silent:
         yield (
             f"{name}: its kubelet does not report; the containers of its {count} pods will be ended on the host, then"
             " the pods will be force-deleted"
         )
     else:
-        yield f"{name}: {count} pods will be evicted: {', '.join(found['pods']) or 'none'}"
-    if found["lost"]:
-        yield f"{name}: unmanaged pods, lost for good: {', '.join(found['lost'])}"
-    if found["empty_dirs"]:
-        yield f"{name}: emptyDir data will be deleted with these pods: {', '.join(found['empty_dirs'])}"
+        yield f"{name}: {count} pods will be evicted: {', '.join(found.pods) or 'none'}"
+    if found.lost:
+        yield f"{name}: unmanaged pods, lost for good: {', '.join(found.lost)}"
+    if found.empty_dirs:
+        yield f"{name}: emptyDir data will be deleted with these pods: {', '.join(found.empty_dirs)}"
 
 
 def silent(result: RunResult, names: Sequence[str]) -> list[str]:

@@ -9,7 +9,8 @@ import typer
 from kubeinstall.cli_membership import Yes, ask
 from kubeinstall.cli_runs import play
 from kubeinstall.cli_support import DEFAULT_INVENTORY, Check, InventoryPath, load_cluster
-from kubeinstall.reboot import foreseen, in_order
+from kubeinstall.reboot import foreseen, in_order, to_reboot
+from kubeinstall.results import Rebooted
 
 __all__ = ["app"]
 
@@ -43,4 +44,5 @@ def reboot(
     if check:
         return
     ask(cluster, "Reboot them, one after another?", yes)
-    play(cluster, inventory, ["reboot"], extra_vars=variables)
+    done = play(cluster, inventory, ["reboot"], extra_vars=variables)
+    done.required(Rebooted, to_reboot(cluster, names, done))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -19,14 +19,13 @@ from kubeinstall.cli_support import (
     load_cluster,
     need_terminal,
 )
+from kubeinstall.results import HostReset
 
 if TYPE_CHECKING:
     from kubeinstall.cluster import Cluster
     from kubeinstall.events import RunResult
 
 __all__ = ["app", "backups", "planned"]
-
-TASK = "Take the cluster off the host"
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
@@ -46,19 +45,20 @@ def reset(
     variables = {"reset_confirm": True, "reset_with_backups": with_backups}
     names = [host.name for host in cluster.hosts]
     if check:
-        looked = _look(cluster, variables)
-        for line in planned(looked, names):
+        found, problems = _look(cluster, variables).results(HostReset, names)
+        for line in planned(found, problems):
             typer.echo(line)
-        _echo_backups(looked, with_backups=with_backups)
-        raise typer.Exit(1 if looked.failures else 0)
+        _echo_backups(found, names, with_backups=with_backups)
+        raise typer.Exit(1 if problems else 0)
     count = f"{len(names)} host{'' if len(names) == 1 else 's'}"
     typer.echo(f"This removes the cluster {cluster.name} from {count}: {', '.join(names)}")
     typer.echo("All that it holds is lost: every object in etcd, every pod, every volume on the hosts.")
     if not yes:
         need_terminal("a reset")
-        _echo_backups(_look(cluster, variables), with_backups=with_backups)
+        found, _ = _look(cluster, variables).results(HostReset, names)
+        _echo_backups(found, names, with_backups=with_backups)
         confirm_by_name(cluster, "a reset")
-    play(cluster, inventory, ["reset"], extra_vars=variables)
+    play(cluster, inventory, ["reset"], extra_vars=variables).required(HostReset, names)
     (cluster.state_directory / "kubeconfig").unlink(missing_ok=True)
 
 
@@ -72,34 +72,28 @@ def _look(cluster: Cluster, variables: dict[str, Any]) -> RunResult:
         return runs.run([paths.playbook("reset")], cluster.inventory, check=True, extra_vars=variables)
 
 
-def planned(looked: RunResult, names: list[str]) -> Iterator[str]:
-    """What would be removed, per host."""
-    answers = looked.returned(TASK)
-    for name in names:
-        if name not in answers:
-            reason = next((one.message for one in looked.failures if one.host == name), "no answer")
-            yield f"{name}: not known: {reason}"
-            continue
-        found = answers[name]
-        yield f"{name}: {'would be removed:' if found['removed'] else 'nothing to remove'}"
-        yield from (f"    {what}" for what in found["removed"])
-        yield from (f"    kept: {what}" for what in found["kept"])
+def planned(found: Mapping[str, HostReset], problems: list[str]) -> Iterator[str]:
+    """What would be removed, per host; then of which hosts that is not known."""
+    for name, one in found.items():
+        yield f"{name}: {'would be removed:' if one.removed else 'nothing to remove'}"
+        yield from (f"    {what}" for what in one.removed)
+        yield from (f"    kept: {what}" for what in one.kept)
+    yield from problems
 
 
-def _echo_backups(looked: RunResult, *, with_backups: bool) -> None:
-    silent = sorted({one.host for one in looked.failures if one.host})
+def _echo_backups(found: Mapping[str, HostReset], names: list[str], *, with_backups: bool) -> None:
+    silent = [name for name in names if name not in found]
     if silent:
         typer.echo(f"Backups of etcd on {', '.join(silent)} are not known: these hosts do not answer")
     if with_backups:
         typer.echo("Backups of etcd in /var/lib/etcd-backup on the members are removed, too (--with-backups)")
-    for line in backups(looked, TASK):
+    for line in backups(found):
         typer.echo(line)
 
 
-def backups(result: RunResult, task: str) -> Iterator[str]:
+def backups(found: Mapping[str, HostReset]) -> Iterator[str]:
     """The backups that stay, per host."""
-    for name, answer in result.returned(task).items():
-        found = answer.get("backups") or {}
-        if found.get("count"):
-            kept = f"{found['count']} in {found['directory']}, the newest of {found['newest']}"
+    for name, one in found.items():
+        if one.backups.count:
+            kept = f"{one.backups.count} in {one.backups.directory}, the newest of {one.backups.newest}"
             yield f"Backups of etcd on {name} are kept: {kept} (--with-backups removes them)"

@@ -43,7 +43,7 @@ def verify(
             runs.run([playbook("verify_clean")], inventory)
     if result.status == "interrupted":
         raise typer.Exit(130)
-    found = read(result, [host.name for host in cluster.hosts])
+    found = read(result, cluster.hosts, cluster.api_balancer)
     if as_json:
         checks = [
             {"check": c.check, "host": c.host, "problems": list(c.problems), "detail": c.detail} for c in found.checks

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from kubeinstall.errors import RunError
+from kubeinstall.results import R, RefusedError, messages, parse
 from kubeinstall.text import printable
 
 __all__ = ["OUTCOMES", "Event", "Failure", "HostStats", "RunResult", "host_stats", "plain", "translate"]
@@ -106,9 +108,50 @@ class RunResult:
         """How many tasks changed something, over all hosts."""
         return sum(host.changed for host in self.stats.values())
 
-    def returned(self, task: str) -> dict[str, Mapping[str, Any]]:
-        """What the task of that name returned on each host that ended it well."""
-        return {e.host: e.result for e in self.events if e.kind in ("ok", "changed") and e.task == task}
+    def results(self, kind: type[R], hosts: Collection[str]) -> tuple[dict[str, R], list[str]]:
+        """The last result of this kind of each of the hosts, and what kept the run or a host from giving one.
+
+        A host without a valid result has a sentence among the latter, whatever the run's status is.
+        """
+        found, refused = self._found(kind)
+        problems = [f"{one.host}: {one.message}" if one.host else one.message for one in self.failures]
+        failed = {one.host for one in self.failures}
+        for host in dict.fromkeys(hosts):
+            if host in refused:
+                problems.append(f"{host}: its result was refused: {refused[host]}. See the run log in {self.directory}")
+            elif host not in found and host not in failed:
+                problems.append(f"{host}: no result ({kind.kind}) of this host. See the run log in {self.directory}")
+        return {host: found[host] for host in hosts if host in found}, problems
+
+    def required(self, kind: type[R], hosts: Collection[str]) -> dict[str, R]:
+        """The same. Raises RunError with all that is missing."""
+        found, problems = self.results(kind, hosts)
+        if problems:
+            raise RunError("\n".join(problems))
+        return found
+
+    def one(self, kind: type[R]) -> R:
+        """The last result of a kind that the run has once. Raises RunError where there is none."""
+        found, refused = self._found(kind)
+        if refused or not found:
+            host = next(iter(refused or self.stats), "")
+            self.required(kind, [host])
+            raise RunError(f"no result ({kind.kind}) of the run. See the run log in {self.directory}")
+        return list(found.values())[-1]
+
+    def _found(self, kind: type[R]) -> tuple[dict[str, R], dict[str, RefusedError]]:
+        """The last valid result of each host, and why another one was refused."""
+        found: dict[str, R] = {}
+        refused: dict[str, RefusedError] = {}
+        for event in self.events:
+            for told in messages(event.result) if event.kind in ("ok", "changed") else ():
+                if told.get("kind") != kind.kind:
+                    continue
+                try:
+                    found[event.host] = parse(kind, told)
+                except RefusedError as error:
+                    refused[event.host] = error
+        return {host: one for host, one in found.items() if host not in refused}, refused
 
 
 def translate(raw: Mapping[str, Any]) -> Event | None:
@@ -181,6 +224,8 @@ def _failure_message(result: Mapping[str, Any]) -> str:
     items = [one for one in result.get("results") or () if isinstance(one, Mapping) and one.get("failed")]
     if items:
         return "\n".join(_failure_message(one) for one in items)
+    if isinstance(limit := result.get("timedout"), Mapping):
+        return f"no answer within {limit.get('period')} s"
     message = str(result.get("msg") or result.get("censored") or "failed without a message")
     parts = [_WRAPPERS.sub("", printable(message))]
     for key in ("module_stderr", "stderr", "module_stdout", "stdout"):

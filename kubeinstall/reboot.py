@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
-from kubeinstall.errors import InputError, Problem
+from kubeinstall.errors import InputError, Problem, RunError
+from kubeinstall.results import DrainPlan, RebootHost, RebootPlan, RebootRoll
 
 if TYPE_CHECKING:
     from kubeinstall.cluster import Cluster
     from kubeinstall.events import RunResult
 
-__all__ = ["foreseen", "in_order"]
-
-# Tasks of playbooks/reboot.yml, whose answers are told.
-ASKED = "Find a control plane that answers, and ask of a run that was cut short"
-SPARED = "See that the host answers, and that others do its work meanwhile"
-EMPTIED = "Try on the API server to empty the node, as a dry run"
+__all__ = ["foreseen", "in_order", "to_reboot"]
 
 
 def in_order(cluster: Cluster, names: Sequence[str]) -> tuple[str, ...]:
@@ -45,37 +41,48 @@ def in_order(cluster: Cluster, names: Sequence[str]) -> tuple[str, ...]:
 
 def foreseen(cluster: Cluster, names: Sequence[str], result: RunResult) -> Iterator[str]:
     """What a check run of the named hosts has found, in the order in which it would be done."""
-    answers = [answer for asked in result.returned(ASKED).values() for answer in asked["results"]]
-    roll = next(answer["roll"] for answer in answers if answer["answered"])
-    spared, pods = result.returned(SPARED), result.returned(EMPTIED)
-    order = in_order(cluster, names)
-    if done := [name for name in order if name not in spared]:
-        began = min(roll[name]["at"] for name in spared if name in roll)
+    roll, due = result.one(RebootRoll).roll, to_reboot(cluster, names, result)
+    hosts = result.required(RebootHost, due)
+    nodes = {host.name for host in (*cluster.control_plane, *cluster.nodes)}
+    pods = result.required(DrainPlan, [name for name in due if name in nodes and not hosts[name].rebooted])
+    if done := [name for name in in_order(cluster, names) if name not in due]:
+        began = min((roll[name].at for name in due if name in roll), default="an earlier time")
         yield f"This goes on with what the run of {began} has left; done by then: {', '.join(done)}"
-    for name in (name for name in order if name in spared):
-        if spared[name]["rebooted"]:
-            yield f"{name}: it has rebooted since the run of {roll[name]['at']}: it is given back once it is well"
+    for name in due:
+        if hosts[name].rebooted:
+            began = roll[name].at if name in roll else "an earlier time"
+            yield f"{name}: it has rebooted since the run of {began}: it is given back once it is well"
         else:
             yield from (f"{name}: {sentence}" for sentence in _sentences(cluster, name, pods.get(name)))
 
 
-def _sentences(cluster: Cluster, name: str, found: Mapping[str, Any] | None) -> Iterator[str]:
+def to_reboot(cluster: Cluster, names: Sequence[str], result: RunResult) -> list[str]:
+    """The hosts that the run is to reboot, in order. RunError if it leaves out one that no earlier run has rebooted."""
+    roll, planned = result.one(RebootRoll).roll, result.one(RebootPlan).hosts
+    order = in_order(cluster, names)
+    lost = [name for name in order if name not in planned and not (name in roll and roll[name].done)]
+    if lost:
+        raise RunError(f"the run has left out {', '.join(lost)}", where=str(result.directory))
+    return [name for name in order if name in planned]
+
+
+def _sentences(cluster: Cluster, name: str, found: DrainPlan | None) -> Iterator[str]:
     yield from _away(cluster, name)
     if found is None:
         yield "it is no node: nothing is drained"
         return
-    staying = ", ".join(found["staying"]) or "none"
-    if found["alone"]:
+    staying = ", ".join(found.staying) or "none"
+    if found.alone:
         yield f"no other node takes pods: nothing is drained, its pods stay and start again with it: {staying}"
-    elif found["silent"]:
+    elif found.silent:
         yield f"its kubelet is silent: nothing is drained, its pods end with it: {staying}"
     else:
-        yield f"{len(found['pods'])} pods will be evicted: {', '.join(found['pods']) or 'none'}"
-        if found["empty_dirs"]:
-            yield f"emptyDir data will be deleted with these pods: {', '.join(found['empty_dirs'])}"
-        if found["staying"]:
+        yield f"{len(found.pods)} pods will be evicted: {', '.join(found.pods) or 'none'}"
+        if found.empty_dirs:
+            yield f"emptyDir data will be deleted with these pods: {', '.join(found.empty_dirs)}"
+        if found.staying:
             yield f"unmanaged pods are not evicted and start again with it: {staying}"
-    if found["cordoned"]:
+    if found.cordoned:
         yield "it is cordoned, and stays so"
 
 

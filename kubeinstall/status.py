@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,41 +11,37 @@ from rich.table import Table
 from rich.text import Text
 
 from kubeinstall import runs
-from kubeinstall.cluster.balancer import LOCAL, VIP
+from kubeinstall.cluster.services import services
 from kubeinstall.errors import RunError
 from kubeinstall.events import Event, RunResult
 from kubeinstall.paths import playbook
+from kubeinstall.results import Component
+from kubeinstall.results import Status as HostStatus
 
 if TYPE_CHECKING:
     from kubeinstall.cluster import Cluster, Host
 
-__all__ = ["Status", "as_json", "ask", "judge", "services", "show"]
+__all__ = ["Status", "as_json", "ask", "judge", "show"]
 
-TASK = "Ask the host of its components, a control plane also of the nodes"
-# The services that a host of each group runs, in the order in which they depend on each other.
-_NODE = ("container-engine", "docker", "cri-dockerd", "api-balancer", "kubelet", "kube-proxy", "flannel")
-_SERVICES: Mapping[str, tuple[str, ...]] = {
-    "etcd": ("etcd",),
-    "control_plane": ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "api-vip", *_NODE),
-    "node": _NODE,
+# The services that one instance leads, by a Lease.
+LED = ("kube-controller-manager", "kube-scheduler")
+_ALARMS = {
+    "NOSPACE": "its database has reached its quota, and etcd refuses writes. Make room: docs/troubleshooting.md",
+    "CORRUPT": "its data differs from the other members'. Replace the member: kubeinstall etcd replace HOST",
 }
-# Those that run only where hosts reach the API so.
-_OF_BALANCER = {"api-balancer": LOCAL, "api-vip": VIP}
-# Those of one container engine, by its name in the inventory.
-_OF_ENGINE = {"container-engine": "containerd", "docker": "docker", "cri-dockerd": "docker"}
-_COLUMNS = tuple(dict.fromkeys(name for group in ("etcd", "control_plane", "node") for name in _SERVICES[group]))
 
 
 @dataclass(frozen=True)
 class Status:
-    """What was found. `hosts` holds each host's components by name (None for a host that did not answer), `nodes` the
-    API's table by node name, and `problems` a sentence for all that is not as it should be. `services` are those that
-    each host should run."""
+    """What was found. `services` are those that each host should run, `hosts` holds each host's answer (None for a host
+    without one), `nodes` the API's table by node name, `leaders` the leader's host by service, and `problems` a
+    sentence for all that is not as it should be."""
 
     cluster: str
     services: Mapping[str, tuple[str, ...]]
-    hosts: Mapping[str, Mapping[str, Mapping[str, Any]] | None]
+    hosts: Mapping[str, HostStatus | None]
     nodes: Mapping[str, Mapping[str, str]]
+    leaders: Mapping[str, str]
     problems: tuple[str, ...]
 
 
@@ -60,56 +56,98 @@ def ask(cluster: Cluster, on_event: Callable[[Event], None] | None = None) -> St
 def judge(name: str, hosts: Sequence[Host], result: RunResult, balancer: str = "none") -> Status:
     """What the hosts' answers mean; `balancer` is how they reach the API."""
     wanted = {host.name: services(host, balancer) for host in hosts}
-    answers = result.returned(TASK)
-    found: dict[str, Mapping[str, Mapping[str, Any]] | None] = {
-        host.name: {one["name"]: one for one in answers[host.name]["components"]} if host.name in answers else None
-        for host in hosts
-    }
-    tables = [answer["nodes"] for answer in answers.values() if answer["nodes"] is not None]
+    answers, problems = result.results(HostStatus, [host.name for host in hosts])
+    found = {host.name: answers.get(host.name) for host in hosts}
+    tables = [answer.nodes for answer in answers.values() if answer.nodes is not None]
     nodes = {row["Name"]: row for row in tables[0]} if tables else {}
-    problems = [f"{failure.host}: {failure.message}" for failure in result.failures]
-    if answers and not any(found.values()):
+    leaders: dict[str, str] = {}
+    if answers and not any(answer.components for answer in answers.values()):
         problems.append("no host has a component of ours: the cluster is not installed yet")
     else:
-        problems += [
-            problem for host in hosts for problem in _host_problems(host.name, wanted[host.name], found[host.name])
-        ]
-        problems += [f"{host}: {answer['api']}" for host, answer in answers.items() if answer["api"]]
-        if tables:
-            problems += _node_problems(hosts, nodes)
-    return Status(name, wanted, found, nodes, tuple(problems))
+        problems = [*_etcd_problems(hosts, answers), *problems]
+        for host in hosts:
+            if answer := answers.get(host.name):
+                problems += _host_problems(host, wanted[host.name], answer)
+        leaders, unled = _leaders(answers.values())
+        problems += unled.values()
+        unknown = [one for one in _elected(hosts) if tables and one not in (*leaders, *unled)]
+        problems += [f"whether {service} has a leader is unknown" for service in unknown]
+        problems += _node_problems(hosts, nodes) if tables else ["no API server has answered: the nodes are unknown"]
+    return Status(name, wanted, found, nodes, leaders, tuple(problems))
 
 
-def services(host: Host, balancer: str = "none") -> tuple[str, ...]:
-    """The services that this host should run, in a cluster whose hosts reach the API so."""
-    wanted = {name for group in host.groups for name in _SERVICES.get(group, ())}
-    engine = host.container_engine
-    return tuple(
-        name
-        for name in _COLUMNS
-        if name in wanted and _OF_BALANCER.get(name, balancer) == balancer and _OF_ENGINE.get(name, engine) == engine
-    )
-
-
-def _host_problems(
-    host: str, wanted: Sequence[str], components: Mapping[str, Mapping[str, Any]] | None
-) -> Iterator[str]:
-    if components is None:
+def _etcd_problems(hosts: Sequence[Host], answers: Mapping[str, HostStatus]) -> Iterator[str]:
+    listed = [host.name for host in hosts if "etcd" in host.groups]
+    members = {name: answers[name].member for name in listed if name in answers}
+    healthy = {name: one for name, one in members.items() if one and not one.problem}
+    if not members:
         return
+    count = f"{len(healthy)} of {len(listed)} members {'is' if len(healthy) == 1 else 'are'} healthy"
+    if not healthy and len(members) < len(listed):
+        yield f"whether etcd has a quorum is unknown: {count}, and not all of their hosts have answered"
+    elif not any(one.leader for one in healthy.values()):
+        enough = len(healthy) > len(listed) // 2
+        cause = ", and they elect no leader: check port 2380 between their hosts" if enough else ""
+        yield f"etcd has no quorum: {count}{cause}"
+    for name, one in members.items():
+        if one is None:
+            yield f"{name}: its etcd member was not asked"
+        elif one.problem:
+            yield f"{name}: its etcd member does not answer: {one.problem}"
+        elif not one.leader and any(other.leader for other in healthy.values()):
+            yield f"{name}: its etcd member has no connection to the leader"
+    names = {one.identity: name for name, one in healthy.items()}
+    for alarm in dict.fromkeys(alarm for one in healthy.values() for alarm in one.alarms):
+        where = names.get(alarm.member, f"etcd member {alarm.member}")
+        yield f"{where}: etcd alarm {alarm.alarm}: {_ALARMS.get(alarm.alarm, 'see the journal of etcd there')}"
+
+
+def _host_problems(host: Host, wanted: Sequence[str], answer: HostStatus) -> Iterator[str]:
+    components = {one.name: one for one in answer.components}
     for name in wanted:
         one = components.get(name)
         if one is None:
-            yield f"{host}: {name} is not installed"
-        elif one["problem"]:
-            yield f"{host}: {one['problem']}"
-        elif one["state"] != "active":
-            yield f"{host}: {one['unit']} is {one['state'] or 'not there'} (see journalctl -u {one['unit']} there)"
-        elif not one["enabled"]:
-            yield f"{host}: {one['unit']} is not enabled: it will not come back after a reboot"
+            yield f"{host.name}: {name} is not installed"
+        elif one.problem:
+            yield f"{host.name}: {one.problem}"
+        elif one.state != "active":
+            yield f"{host.name}: {one.unit} is {one.state or 'not there'} (see journalctl -u {one.unit} there)"
+        elif not one.enabled:
+            yield f"{host.name}: {one.unit} is not enabled: it will not come back after a reboot"
     # Others, the backups' timer for one, count where they say what is wrong with them.
     for name, one in components.items():
-        if name not in wanted and one["problem"]:
-            yield f"{host}: {one['problem']}"
+        if name not in wanted and one.problem:
+            yield f"{host.name}: {one.problem}"
+    if answer.api:
+        yield f"{host.name}: {answer.api}"
+    elif "control_plane" in host.groups and answer.nodes is None:
+        yield f"{host.name}: its API server was not asked"
+
+
+def _leaders(answers: Iterable[HostStatus]) -> tuple[dict[str, str], dict[str, str]]:
+    """(the host of each service's leader, why another service has none).
+
+    A host whose clock is ahead takes every Lease for an old one: the word of one that sees it renewed counts.
+    """
+    leaders: dict[str, str] = {}
+    problems: dict[str, str] = {}
+    for one in (one for answer in answers for one in answer.leaders):
+        if one.problem:
+            problems.setdefault(one.service, one.problem)
+        else:
+            leaders[one.service] = one.holder.partition("_")[0]
+    return leaders, {service: problem for service, problem in problems.items() if service not in leaders}
+
+
+def _elected(hosts: Sequence[Host]) -> list[str]:
+    """Those of the services that elect a leader by the usual Lease."""
+    changed = {
+        name.removesuffix("_extra_arguments").replace("_", "-")
+        for host in hosts
+        for name, value in host.variables.items()
+        if name.endswith("_extra_arguments") and any(str(flag).startswith("leader-elect") for flag in value or ())
+    }
+    return [service for service in LED if service not in changed]
 
 
 def _node_problems(hosts: Sequence[Host], nodes: Mapping[str, Mapping[str, str]]) -> Iterator[str]:
@@ -132,8 +170,11 @@ def as_json(status: Status) -> dict[str, Any]:
     return {
         "cluster": status.cluster,
         "hosts": {
-            host: None if components is None else list(components.values()) for host, components in status.hosts.items()
+            host: None if answer is None else [one.model_dump() for one in answer.components]
+            for host, answer in status.hosts.items()
         },
+        "etcd": {host: answer.member.model_dump() for host, answer in status.hosts.items() if answer and answer.member},
+        "leaders": dict(status.leaders),
         "nodes": list(status.nodes.values()),
         "problems": list(status.problems),
     }
@@ -143,11 +184,12 @@ def show(console: Console, status: Status, hosts: Sequence[Host]) -> None:
     """A row for each host: its node's state, and its services with their versions, in red where something is wrong."""
     table = Table("host", "node", "components", box=None, pad_edge=False, header_style="dim")
     for host in hosts:
-        components, node = status.hosts[host.name], status.nodes.get(host.name)
-        if components is None:
+        answer, node = status.hosts[host.name], status.nodes.get(host.name)
+        if answer is None:
             table.add_row(Text(host.name, "bold"), Text("no answer", "red"))
             continue
         state = Text(node["Status"], "green" if _ready(node) else "red") if node else Text("-", "dim")
+        components = {one.name: one for one in answer.components}
         cells = (_cell(name, components.get(name)) for name in status.services[host.name])
         table.add_row(Text(host.name, "bold"), state, Text(", ").join(cells))
     console.print(table, soft_wrap=not console.is_terminal)
@@ -157,11 +199,13 @@ def show(console: Console, status: Status, hosts: Sequence[Host]) -> None:
         console.print(Text(f"The cluster {status.cluster} runs: every component is active, every node Ready", "green"))
 
 
-def _cell(name: str, component: Mapping[str, Any] | None) -> Text:
+def _cell(name: str, component: Component | None) -> Text:
     if component is None:
         return Text(f"{name} missing", "red")
-    if component["problem"] or component["state"] != "active":
-        return Text(f"{name} {component['state'] or 'damaged'}", "red")
+    if component.state != "active":
+        return Text(f"{name} {component.state or 'damaged'}", "red")
+    if component.problem:
+        return Text(f"{name} failing", "red")
     # Of the program that the service is named after, or the component; Docker's packages have versions of their own.
-    versions, program = component["versions"], str(component["unit"]).removesuffix(".service")
+    versions, program = component.versions, str(component.unit).removesuffix(".service")
     return Text(f"{name} {versions.get(program) or versions.get(name, '')}".rstrip())

@@ -6,7 +6,7 @@ import ipaddress
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
@@ -14,9 +14,15 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from kubeinstall.cluster.inputs import CONTROL_PLANE, ETCD, NODE
+from kubeinstall.cluster.services import services
 from kubeinstall.events import RunResult
+from kubeinstall.results import Check, ClusterChecks, ClusterCleanup, HostChecks, NetworkChecks
 
-__all__ = ["CHECKS", "Check", "Verification", "judge_certificates", "read", "show"]
+if TYPE_CHECKING:
+    from kubeinstall.cluster import Host
+
+__all__ = ["CHECKS", "Verification", "expected", "judge_certificates", "read", "show"]
 
 # In the order in which they depend on each other.
 CHECKS = (
@@ -24,23 +30,29 @@ CHECKS = (
     *("API balancer", "API address", "kubelet", "kube-proxy", "flannel"),
     *("certificates", "node", "pods", "ClusterIP", "NodePort", "DNS", "etcd holds what the API wrote"),
 )
+# By the services of a host.
+_OF_SERVICES = {
+    "etcd": "etcd",
+    "container-engine": "container engine",
+    "docker": "container engine",
+    "cri-dockerd": "cri-dockerd",
+    "kube-apiserver": "API server",
+    "kube-controller-manager": "controller manager",
+    "kube-scheduler": "scheduler",
+    "api-balancer": "API balancer",
+    "api-vip": "API address",
+    "kubelet": "kubelet",
+    "kube-proxy": "kube-proxy",
+    "flannel": "flannel",
+}
+_OF_NODES = ("node", "pods", "ClusterIP", "NodePort", "DNS")
 # A run renews certificates thirty days before their end: one that is closer to it than this was left alone.
 LATE_DAYS = 7
 
 
 @dataclass(frozen=True)
-class Check:
-    """One thing that was looked at on one host: sentences for what is wrong, and what else is worth knowing."""
-
-    check: str
-    host: str
-    problems: tuple[str, ...] = ()
-    detail: str = ""
-
-
-@dataclass(frozen=True)
 class Verification:
-    """All that was looked at. `failures` are what kept the verification itself from being made, by host."""
+    """All that was looked at. `failures` are what kept checks from being made, by host."""
 
     checks: tuple[Check, ...]
     failures: tuple[tuple[str, str], ...] = ()
@@ -51,6 +63,17 @@ class Verification:
         """A sentence for all that is wrong, with its host."""
         found = [f"{one.host}: {one.check}: {problem}" for one in self.checks for problem in one.problems]
         return found + [f"{host}: {message}" if host else message for host, message in self.failures]
+
+
+def expected(host: Host, balancer: str = "none") -> tuple[str, ...]:
+    """The checks that a verification makes on this host, in a cluster whose hosts reach the API so."""
+    found = [*dict.fromkeys(_OF_SERVICES[name] for name in services(host, balancer)), "certificates"]
+    if ETCD in host.groups:
+        found += ["etcd backup"] if host.variables.get("etcd_backup_schedule", "daily") else []
+        found += ["etcd holds what the API wrote"]
+    if {CONTROL_PLANE, NODE} & set(host.groups):
+        found += _OF_NODES
+    return tuple(found)
 
 
 def judge_certificates(
@@ -114,25 +137,41 @@ def _names(certificate: x509.Certificate) -> set[str]:
     return {*names.get_values_for_type(x509.DNSName), *(str(ipaddress.ip_address(str(one))) for one in addresses)}
 
 
-def read(result: RunResult, hosts: Sequence[str]) -> Verification:
-    """What the tasks of playbooks/verify.yml returned. The verdict of each host, which only repeats it, is left out."""
+def read(result: RunResult, hosts: Sequence[Host], balancer: str = "none") -> Verification:
+    """What the tasks of playbooks/verify.yml returned, and which of the expected checks none of them made."""
+    names = [host.name for host in hosts]
     checks: dict[tuple[str, str], Check] = {}
-    for event in result.events:
-        for item in event.result.get("checks", ()) if event.kind == "ok" else ():
-            key = item["check"], item["host"]
-            before = checks.get(key, Check(*key))
+    cleaned = False
+    for kind in (HostChecks, ClusterChecks, NetworkChecks, ClusterCleanup):
+        answers, _ = result.results(kind, names)
+        cleaned = bool(answers)
+        for item in (item for answer in answers.values() for item in answer.checks):
+            before = checks.setdefault((item.check, item.host), item)
             # An API server that doesn't answer says so twice: when pods are to be started, and when they are to go.
-            problems = dict.fromkeys((*before.problems, *item["problems"]))
-            checks[key] = Check(*key, tuple(problems), item["detail"] or before.detail)
-    failures = [
-        (failure.host, failure.message) for failure in result.failures if failure.step != VERDICT or failure.unreachable
-    ]
+            problems = tuple(dict.fromkeys((*before.problems, *item.problems)))
+            detail = item.detail or before.detail
+            checks[item.check, item.host] = item.model_copy(update={"problems": problems, "detail": detail})
+    failures = _failures(result, checks.values())
+    failed = {host for host, _ in failures}
+    for host in hosts:
+        missing = [name for name in expected(host, balancer) if (name, host.name) not in checks]
+        if missing and host.name not in failed:
+            failures.append((host.name, f"not checked: {', '.join(missing)}. See the run log in {result.directory}"))
+    if not cleaned and not failures:
+        failures.append(("", f"whether the pods of the verification are deleted is unknown: {result.directory}"))
     order = {name: number for number, name in enumerate(CHECKS)}
-    ordered = sorted(checks.values(), key=lambda one: (order.get(one.check, len(order)), hosts.index(one.host)))
-    return Verification(tuple(ordered), tuple(failures), tuple(hosts))
+    ordered = sorted(checks.values(), key=lambda one: (order.get(one.check, len(order)), names.index(one.host)))
+    return Verification(tuple(ordered), tuple(failures), tuple(names))
 
 
-VERDICT = "Say what is wrong"
+def _failures(result: RunResult, checks: Iterable[Check]) -> list[tuple[str, str]]:
+    """The run's failures, without the verdict of each host, which only repeats its problems."""
+    told = {(one.host, line) for one in checks for text in one.problems for line in f"{one.check}: {text}".splitlines()}
+    return [
+        (failure.host, failure.message)
+        for failure in result.failures
+        if failure.unreachable or not all((failure.host, line) in told for line in failure.message.splitlines())
+    ]
 
 
 def show(console: Console, found: Verification) -> None:

@@ -10,6 +10,8 @@ from ansible.plugins.action import ActionBase
 from ansible_collections.kubeinstall.cluster.plugins.plugin_utils import hold
 from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.hostcall import call
 
+from kubeinstall.results import RebootHost, message
+
 OPERATIONS = {"spared": "foresee", "held": "", "settled": "settle"}
 DICTS: dict[str, Any] = {"type": "list", "elements": "dict", "default": []}
 
@@ -52,7 +54,8 @@ class ActionModule(ActionBase):
                 "it is the machine that this run is on, which would end with its reboot. Nothing was changed: name the"
                 " other hosts, and reboot this one from another machine"
             )
-        return result | {"before": answer.before, "rebooted": answer.rebooted, "changed": False}
+        told = message(RebootHost, rebooted=answer.rebooted)
+        return result | {"before": answer.before, "rebooted": answer.rebooted, "changed": False} | told
 
 
 def _machine_id() -> str:

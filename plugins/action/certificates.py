@@ -8,6 +8,7 @@ from ansible.plugins.action import ActionBase
 from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.hostcall import call
 
 from kubeinstall.certs import described
+from kubeinstall.results import CertificateList, message
 
 
 class ActionModule(ActionBase):
@@ -21,4 +22,5 @@ class ActionModule(ActionBase):
         found = call(self, task_vars or {}, "certificates_list", {}).certificates
         described_ones = (described(one.pem, one.component, one.path) for one in found)
         # Copies of the authorities are no certificates of the host's.
-        return result | {"certificates": [one for one in described_ones if one["kind"] != "authority"]}
+        listed = [one for one in described_ones if one["kind"] != "authority"]
+        return result | message(CertificateList, certificates=listed)

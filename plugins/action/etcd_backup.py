@@ -19,6 +19,7 @@ from kubeinstall import backups
 from kubeinstall.access import write_private
 from kubeinstall.errors import KubeinstallError
 from kubeinstall.pki import PKI
+from kubeinstall.results import EtcdBackup, message
 
 DIGEST = re.compile("[0-9a-f]{64}")
 # What is kept beside the backup.
@@ -59,7 +60,7 @@ class ActionModule(ActionBase):
         now = datetime.now(UTC)
         path = backups.destination(arguments["dest"] or "", Path(arguments["directory"]), arguments["cluster"], now)
         part = arguments["part"]
-        result = {"changed": True, "file": str(path), "changes": [f"back up etcd to {path}"]}
+        result = {"changed": True, "changes": [f"back up etcd to {path}"], **message(EtcdBackup, file=str(path))}
         if self._task.check_mode:
             return result
         pki = PKI(Path(arguments["pki_directory"]))

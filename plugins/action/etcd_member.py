@@ -11,6 +11,7 @@ from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.border import 
 from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.hostcall import call
 
 from kubeinstall.cluster.hosts import DOMAIN
+from kubeinstall.results import EtcdRemoval, message
 
 OPERATIONS = {"announced": "announce", "promoted": "promote", "absent": "remove"}
 
@@ -39,6 +40,8 @@ class ActionModule(ActionBase):
         answer = call(self, task_vars or {}, "etcd_membership", spec | {"operation": OPERATIONS[arguments["state"]]})
         if arguments["state"] == "announced":
             result["members"] = _members(answer.members)
+        elif arguments["state"] == "absent":
+            result |= message(EtcdRemoval, changes=answer.changes)
         text = "".join(f"{change}\n" for change in answer.changes)
         diff = [{"before": "", "after": text, "after_header": "etcd"}]
         return result | {"changes": answer.changes, "changed": bool(text), "diff": diff}

@@ -16,6 +16,7 @@ from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.hostcall impor
 from kubeinstall import backups, restores
 from kubeinstall.errors import KubeinstallError
 from kubeinstall.pki import ETCD_USERS, PKI
+from kubeinstall.results import EtcdRestore, message
 
 PARTS = (
     *(
@@ -41,7 +42,6 @@ LOOKING = ("read", "look", "revision", "target", "record", "inspect")
 RETURNED = {
     "revision": ("revision", "unreadable", "clock"),
     "stage": ("revision", "keys", "target"),
-    "swap": ("kept",),
     "settle": ("problem",),
     "inspect": ("data",),
 }
@@ -93,11 +93,14 @@ class ActionModule(ActionBase):
             if part == "complete":
                 return result | self._complete()
             if self._task.check_mode and part not in LOOKING:
-                return result | {"changed": True}
+                planned = message(EtcdRestore, kept=self._args["backup"]["kept"]) if part == "swap" else {}
+                return result | {"changed": True} | planned
             answer = self._stage() if part == "stage" else self._call(part)
         except KubeinstallError as error:
             raise AnsibleActionFail(str(error)) from error
         done = {key: getattr(answer, key) for key in RETURNED.get(part, ())}
+        if part == "swap":
+            done = message(EtcdRestore, kept=answer.kept)
         if done.get("unreadable"):
             result["warnings"] = [f"revision not known of {what}" for what in done["unreadable"]]
         return result | done | {"changed": part not in (*LOOKING, "wait", "settle")}

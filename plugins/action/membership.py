@@ -13,6 +13,7 @@ from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.hostcall impor
 
 from kubeinstall.errors import PKIError
 from kubeinstall.pki import PKI
+from kubeinstall.results import NodeRemoval, message
 
 OPERATIONS = {
     "foreseen": "foresee",
@@ -22,7 +23,6 @@ OPERATIONS = {
     "absent": "delete",
     "welcome": "welcome",
 }
-FORESEEN = ("there", "silent", "pods", "lost", "empty_dirs")
 STRINGS = {"type": "list", "elements": "str", "default": []}
 NOBODY: dict[str, Any] = {"answered": True, "problem": "", "nodes": {}, "shares": {}, "marks": {}}
 
@@ -66,7 +66,7 @@ class ActionModule(ActionBase):
             spec["marks"] = {f"{kind}.{one['name']}": one for kind in arguments["kinds"]}
         answer = call(self, variables, "membership", spec | {"operation": OPERATIONS[state]})
         if state == "foreseen":
-            return result | {key: getattr(answer, key) for key in FORESEEN}
+            return result | message(NodeRemoval, **plain(answer))
         text = "".join(f"{change}\n" for change in answer.changes)
         diff = [{"before": "", "after": text, "after_header": arguments["name"] or "cluster"}] if text else []
         result |= {"changes": answer.changes, "changed": bool(text), "diff": diff}

@@ -10,8 +10,9 @@ from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.arguments impo
 from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.border import plain
 from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.hostcall import call
 
+from kubeinstall.results import DrainPlan, Rebooted, RebootPlan, RebootRoll, message
+
 OPERATIONS = {"foreseen": "foresee", "begun": "begin", "emptied": "empty", "finished": "finish"}
-FORESEEN = ("pods", "empty_dirs", "staying", "silent", "alone", "cordoned")
 
 
 class ActionModule(ActionBase):
@@ -39,7 +40,11 @@ class ActionModule(ActionBase):
             return result | self._ask(variables, spec)
         answer = call(self, variables, "reboot", spec | {"operation": OPERATIONS[arguments["state"]]})
         if arguments["state"] == "foreseen":
-            return result | {key: getattr(answer, key) for key in FORESEEN}
+            return result | message(DrainPlan, **plain(answer))
+        if arguments["state"] == "begun":
+            result |= message(RebootPlan, hosts=list(arguments["boots"]))
+        elif arguments["state"] == "finished":
+            result |= message(Rebooted, changes=answer.changes)
         text = "".join(f"{change}\n" for change in answer.changes)
         diff = [{"before": "", "after": text, "after_header": arguments["name"] or "cluster"}] if text else []
         return result | {"changes": answer.changes, "changed": bool(text), "diff": diff}
@@ -50,4 +55,5 @@ class ActionModule(ActionBase):
             answer = call(self, task_vars, "reboot", spec | {"operation": "ask"})
         except (AnsibleConnectionFailure, AnsibleError) as error:
             return {"answered": False, "problem": str(error)}
-        return {"answered": True, "problem": "", "roll": plain(answer.roll)}
+        roll = plain(answer.roll)
+        return {"answered": True, "problem": "", "roll": roll, **message(RebootRoll, roll=roll)}

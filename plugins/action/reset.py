@@ -8,6 +8,8 @@ from ansible.plugins.action import ActionBase
 from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.border import plain
 from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.hostcall import call
 
+from kubeinstall.results import HostReset, message
+
 STRINGS = {"type": "list", "elements": "str", "default": []}
 
 
@@ -36,8 +38,8 @@ class ActionModule(ActionBase):
         answer = call(self, task_vars or {}, "reset", spec)
         text = "".join(f"{what}\n" for what in answer.removed)
         backups = {"directory": arguments["backups"] or "", **plain(answer.backups)}
-        result |= {"removed": answer.removed, "kept": answer.kept, "backups": backups, "changed": bool(text)}
-        result |= {"diff": [{"before": text, "after": ""}] if text else []}
+        result |= message(HostReset, removed=answer.removed, kept=answer.kept, backups=backups)
+        result |= {"changed": bool(text), "diff": [{"before": text, "after": ""}] if text else []}
         kept = list(answer.kept)
         if backups["count"]:
             newest = f"the newest of {backups['newest']} (kept; reset_with_backups removes them)"

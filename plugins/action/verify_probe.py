@@ -13,6 +13,7 @@ from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.border import 
 from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.hostcall import call
 
 from kubeinstall.cluster.hosts import DOMAIN
+from kubeinstall.results import ClusterChecks, ClusterCleanup, HostChecks, NetworkChecks, Result, message
 from kubeinstall.verify import judge_certificates
 
 PATH = re.compile("/registry/configmaps/kube-system/kubeinstall-verify-[0-9a-f]{8}")
@@ -35,22 +36,29 @@ class ActionModule(ActionBase):
         variables = task_vars or {}
         _, args = self.validate_argument_spec(argument_spec=ARGUMENTS)
         if self._task.check_mode and args["part"] == "cluster":
-            return result | {"skipped": True, "checks": [], "network": None}
+            return result | {"skipped": True, "network": None}
         found = call(self, variables, MODULES[args["part"]], args["spec"])
         host = str(variables["inventory_hostname"])
         checks = [{"host": host, **plain(one)} for one in found.checks]
+        kind: type[Result] = HostChecks if args["part"] == "host" else NetworkChecks
         result["changed"] = False
         if args["part"] == "host":
             problems, detail = judge_certificates(plain(found.certificates), args["names"])
             checks.append({"host": host, "check": "certificates", "problems": problems, "detail": detail})
+            asked = (*args["spec"].get("components", ()), *args["spec"].get("serving", ()))
+            if missing := sorted({one["check"] for one in asked} - {one["check"] for one in checks}):
+                raise AnsibleActionFail(f"the answer of this host lacks the checks {', '.join(missing)}")
         elif args["part"] == "cluster":
+            kind = ClusterCleanup if args["spec"]["remove"] else ClusterChecks
             known = {host, args["spec"]["host"], *args["spec"]["nodes"]}
             if foreign := [one["host"] for one in checks if one["host"] not in known]:
                 raise AnsibleActionFail(f"the answer is about {foreign[0][:100]!r}, which the host was not asked about")
+            if not (found.network or args["spec"]["remove"] or any(one["problems"] for one in checks)):
+                raise AnsibleActionFail("no pods were started, and the answer of this host does not tell why")
             result["network"] = plain(found.network)
             if found.network:
                 _check_network(found.network, args["spec"])
-        return result | {"checks": checks}
+        return result | message(kind, checks=checks)
 
 
 def _check_network(network: Network, spec: Mapping[str, Any]) -> None:

@@ -46,6 +46,7 @@ EXAMPLES = r"""
 RETURN = r"""
 before: {description: "The boot that it is to get out of: the one before, or this one.", type: str, returned: when spared}
 rebooted: {description: Whether it is out of it., type: bool, returned: when spared}
+kubeinstall: {description: "For the command: C(kind), C(version), C(rebooted).", type: dict, returned: when spared}
 booted: {description: "When the host was started, in seconds since the epoch.", type: float, returned: when settled}
 since: {description: "When kubelet was started, in seconds since the epoch.", type: float, returned: when settled}
 """

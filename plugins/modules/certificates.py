@@ -18,10 +18,9 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
-certificates:
-  description: Each with C(component), C(path), C(subject), C(authority), C(expires) (UTC), C(days) left, and a C(problem) where
-    it can't be read.
-  type: list
-  elements: dict
+kubeinstall:
+  description: "For the command: C(kind), C(version) and C(certificates), each with C(component), C(path), C(subject),
+    C(authority), C(expires) (UTC), C(days) left, and a C(problem) where it can't be read."
+  type: dict
   returned: always
 """

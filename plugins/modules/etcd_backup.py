@@ -43,6 +43,9 @@ EXAMPLES = r"""
 RETURN = r"""
 problem: {description: "Why the member can't be asked, empty when it can.", type: str, returned: "with O(part=probe)"}
 cluster_id: {description: etcd's own id of the cluster., type: str, returned: "with O(part=probe)"}
-file: {description: Where the backup is., type: str, returned: "with O(part=save)"}
+kubeinstall:
+  description: "For the command: C(kind), C(version), C(file), where the backup is."
+  type: dict
+  returned: "unless O(part=probe)"
 facts: {description: What FILE.json says., type: dict, returned: "with O(part=save), but not in check mode"}
 """

@@ -48,5 +48,6 @@ members:
   returned: when asked and answered, and when announced
 answered: {description: Whether this host's member told., type: bool, returned: when asked}
 peer_issuer: {description: "Common name of the CA of this host's certificate for peers.", type: str, returned: when asked and answered}
+kubeinstall: {description: "For the command: C(kind), C(version), C(changes).", type: dict, returned: when absent}
 changes: {description: One sentence for each change., type: list, elements: str, returned: when not asked}
 """

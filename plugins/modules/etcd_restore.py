@@ -66,5 +66,8 @@ forward: {description: Whether the members get the restored data., type: bool, r
 clock: {description: "The host's clock, in seconds.", type: int, returned: "with O(part=revision)"}
 unreadable: {description: "Data whose revision is not known, and why.", type: list, elements: str, returned: "with O(part=revision)"}
 keys: {description: How many keys it holds., type: int, returned: "with O(part=stage)"}
-kept: {description: "Where the store until now is, empty where there was none.", type: str, returned: "with O(part=swap)"}
+kubeinstall:
+  description: "For the command: C(kind), C(version), C(kept), where the former data is, empty where there was none."
+  type: dict
+  returned: "with O(part=swap)"
 """

@@ -64,9 +64,12 @@ answered: {description: Whether an API server told., type: bool, returned: when 
 nodes: {description: "The nodes' addresses, by name.", type: dict, returned: when asked and answered}
 shares: {description: "The nodes' shares of the pods' network, by name.", type: dict, returned: when asked and answered}
 marks: {description: "Who was taken out: name, machine_id, address, at.", type: dict, returned: when asked and answered}
-pods: {description: "Pods that have to go elsewhere, NAMESPACE/NAME.", type: list, elements: str, returned: when foreseen}
-lost: {description: Unmanaged ones among them., type: list, elements: str, returned: when foreseen}
-empty_dirs: {description: "Those with emptyDir volumes, whose data is deleted.", type: list, elements: str, returned: when foreseen}
-silent: {description: Whether its kubelet does not report., type: bool, returned: when foreseen or drained}
+kubeinstall:
+  description: "For the command: C(kind), C(version); C(there), whether it is a node; C(pods) that are evicted, as NAMESPACE/NAME,
+    C(lost) unmanaged ones among them, C(empty_dirs) those whose emptyDir data is deleted; C(silent), whether its kubelet does
+    not report."
+  type: dict
+  returned: when foreseen
+silent: {description: Whether its kubelet does not report., type: bool, returned: when drained}
 changes: {description: One sentence for each change., type: list, elements: str, returned: when something is changed}
 """

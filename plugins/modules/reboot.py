@@ -45,11 +45,12 @@ EXAMPLES = r"""
 RETURN = r"""
 answered: {description: Whether an API server told., type: bool, returned: when asked}
 roll: {description: "The hosts of a run that was cut short: boot, at, done.", type: dict, returned: when asked and answered}
-pods: {description: "Pods that are evicted, NAMESPACE/NAME.", type: list, elements: str, returned: when foreseen}
-empty_dirs: {description: "Those with emptyDir volumes, whose data is deleted.", type: list, elements: str, returned: when foreseen}
-staying: {description: Pods that start again with the node., type: list, elements: str, returned: when foreseen}
-silent: {description: Whether nothing is heard of its kubelet., type: bool, returned: when foreseen}
-alone: {description: Whether no other node takes pods., type: bool, returned: when foreseen}
-cordoned: {description: Whether somebody else has cordoned it; it stays so., type: bool, returned: when foreseen}
+kubeinstall:
+  description: "For the command: C(kind), C(version); when asked the C(roll); when foreseen C(pods) that are evicted, as
+    NAMESPACE/NAME, C(empty_dirs) those whose emptyDir data is deleted, C(staying) those that start again with the node,
+    C(silent), whether its kubelet does not report, C(alone), whether no other node takes pods, C(cordoned), whether it was
+    cordoned before and stays so; when begun the C(hosts); when finished the C(changes)."
+  type: dict
+  returned: unless emptied
 changes: {description: One sentence for each change., type: list, elements: str, returned: when something is changed}
 """

@@ -50,10 +50,9 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
-removed: {description: What was removed., type: list, elements: str, returned: always}
-backups:
-  description: "The backups of etcd that stay: C(directory), C(count), C(newest)."
+kubeinstall:
+  description: "For the command: C(kind), C(version); what was C(removed), what was C(kept), because it is not ours alone,
+    and why; the C(backups) of etcd that stay: C(directory), C(count), C(newest)."
   type: dict
   returned: always
-kept: {description: "What was not, because it is not ours alone, and why.", type: list, elements: str, returned: always}
 """

@@ -35,6 +35,9 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
-checks: {description: "What was looked at: check, host, problems (sentences) and detail.", type: list, returned: always}
+kubeinstall:
+  description: "For the command: C(kind), C(version) and C(checks), what was looked at: check, host, problems (sentences), detail."
+  type: dict
+  returned: always
 network: {description: "With V(cluster), what V(network) has to be told.", type: dict, returned: "with O(part=cluster)"}
 """

@@ -125,6 +125,9 @@ def call(action: ActionBase, task_vars: Mapping[str, Any], module: str, spec: Ma
     except AnsibleConnectionFailure as failure:
         if "Data could not be sent" not in str(failure):
             raise
+        # With ssh's own words it is the connection that failed: to try again would take as long once more.
+        if words := str(failure).partition("over ssh: ")[2]:
+            raise AnsibleConnectionFailure(f"Failed to connect to the host via ssh: {words.strip()}") from None
         # Ansible says so of a host that is away, and of a sudo that ends before it has read all: that one says more.
         executed = action._low_level_execute_command("true")
         if executed["rc"] == 0:

@@ -17,6 +17,7 @@ from ansible.parsing.dataloader import DataLoader
 from ansible.playbook.play_context import PlayContext
 from ansible.plugins.loader import action_loader, connection_loader
 from ansible.template import Templar
+from ansible_collections.kubeinstall.cluster.plugins.module_utils.hostside.answers import Answer, Nothing
 from ansible_collections.kubeinstall.cluster.plugins.plugin_utils import border, hold, hostcall
 from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.border import result_of, validated
 from hypothesis import given, settings
@@ -383,6 +384,18 @@ def test_every_operation_is_asked_by_some_task(act: Any) -> None:
     assert asked | LATER == {(module, operation) for module, operation, _ in ANSWERS}
 
 
+@pytest.mark.parametrize(("action", "arguments"), CALLS, ids=IDS)
+def test_all_but_what_is_declared_to_read_takes_the_cluster_lock(
+    act: Any, action: str, arguments: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken: list[bool] = []
+    monkeypatch.setattr(hold, "take", lambda *_: taken.append(True))
+    _, host = act(action, arguments, sent({"failed": "x"}))
+    module, operation = host.asked[0]
+    assert Answer(Nothing).reads is False
+    assert bool(taken) != border.answer_to(module, {"operation": operation}).reads
+
+
 def refused(outcome: Any) -> bool:
     """Whether it is a failure, or what a plugin returns for a host that does not answer: others are asked then."""
     if isinstance(outcome, AnsibleError):
@@ -459,6 +472,7 @@ COMPARED: dict[str, Any] = {
     "architecture": "amd64", "changes": [], "certificates": {}, "needs": {"binaries": [], "images": []},
     "unit": None, "bootstraps": [], "worked": False, "replaces": [],
 }  # fmt: skip
+STATUS: dict[str, Any] = {"components": [], "nodes": None, "leaders": [], "api": "", "member": None}
 CLUSTER = ("verify_probe", {"part": "cluster", "spec": WHICH})
 ANNOUNCED = ("etcd_member", {"state": "announced", **ONE})
 CERTIFICATE = {"certificate": None, "pair": False, "attributes": True}
@@ -485,7 +499,13 @@ LIES: dict[str, tuple[tuple[str, dict[str, Any]], dict[str, Any]]] = {
         ("component", TASKS["component"][0]),
         {**COMPARED, "unit": {"living": True, "enabled": True, "why": None, "reload": None}},
     ),
-    "no table of nodes": (("status", {}), {"components": [], "nodes": [{"x": "y"}], "api": ""}),
+    "no table of nodes": (("status", {}), {**STATUS, "nodes": [{"x": "y"}]}),
+    "no leader": (("status", {**API, "leases": ["kube-scheduler"]}), {**STATUS, "nodes": []}),
+    "no check of a component": (
+        ("verify_probe", {"part": "host", "spec": {"components": [{"check": "etcd"}]}}),
+        {"checks": [], "certificates": {}},
+    ),
+    "no pods and no reason": (CLUSTER, {"checks": [], "network": None}),
 }
 
 
@@ -498,7 +518,7 @@ def test_what_goes_further_is_judged_by_its_content(act: Any, task: Any, answer:
 def test_what_was_asked_for_goes_further(act: Any) -> None:
     outcome, _ = act(*CLUSTER, sent({"result": {"checks": [CHECK], "network": NETWORK}}))
     assert outcome["network"] == NETWORK
-    assert outcome["checks"] == [CHECK]
+    assert outcome["kubeinstall"] == {"kind": "cluster-checks", "version": 1, "checks": [CHECK]}
     outcome, _ = act(*ANNOUNCED, sent({"result": {"changes": ["x"], "members": {"cp2": "192.0.2.12"}}}))
     assert outcome["members"] == {"cp2": "192.0.2.12"}
 

@@ -10,7 +10,8 @@ import pytest
 from kubeinstall.cluster import Cluster
 from kubeinstall.errors import InputError
 from kubeinstall.events import Event, RunResult
-from kubeinstall.reboot import ASKED, EMPTIED, SPARED, foreseen, in_order
+from kubeinstall.reboot import foreseen, in_order
+from kubeinstall.results import DrainPlan, RebootHost, RebootPlan, RebootRoll, message
 
 HOSTS = """\
 etcd: {hosts: {etcd-1: {ansible_host: 192.0.2.31}, control-1: , control-2: }}
@@ -61,11 +62,13 @@ def told(
 ) -> list[str]:
     """The sentences on a check run that asked these hosts, and was told that of their pods."""
     order = in_order(cluster, names)
-    asked = {"results": [{"answered": False}, {"answered": True, "roll": roll or {}}]}
-    events = [Event("ok", 0.0, task=ASKED, host="control-1", result=asked)]
-    for name in (one for one in order if not (roll or {}).get(one, {}).get("done")):
-        events.append(Event("ok", 0.0, task=SPARED, host=name, result={"rebooted": name in rebooted}))
-    events += [Event("ok", 0.0, task=EMPTIED, host=name, result=found) for name, found in pods.items()]
+    # A loop over the control planes, of which the first does not answer.
+    asked = {"results": [{"answered": False}, {"answered": True, **message(RebootRoll, roll=roll or {})}]}
+    due = [name for name in order if not (roll or {}).get(name, {}).get("done")]
+    events = [Event("ok", 0.0, host="control-1", result=asked)]
+    events += [Event("ok", 0.0, host=name, result=message(RebootHost, rebooted=name in rebooted)) for name in due]
+    events += [Event("ok", 0.0, host=name, result=message(DrainPlan, **found)) for name, found in pods.items()]
+    events.append(Event("ok", 0.0, host=due[0], result=message(RebootPlan, hosts=due)))
     return list(foreseen(cluster, names, RunResult("ok", {}, (), tuple(events), 1.0, Path())))
 
 
@@ -98,9 +101,9 @@ def test_a_run_goes_on_with_what_the_one_before_has_left(cluster: Cluster) -> No
     at = {"boot": "x", "at": "2026-01-02 03:04:05 UTC"}
     left, done = {**at, "done": False}, {**at, "done": True}
     roll = {"node-1": done, "node-2": done, "control-2": left, "etcd-1": left}
-    assert told(cluster, {"control-1": PODS, "etcd-1": PODS}, roll=roll, rebooted=("control-2",)) == [
+    assert told(cluster, {"control-1": PODS}, roll=roll, rebooted=("control-2",)) == [
         "This goes on with what the run of 2026-01-02 03:04:05 UTC has left; done by then: node-1, node-2",
         "control-1: 1 pods will be evicted: a/web",
         "control-2: it has rebooted since the run of 2026-01-02 03:04:05 UTC: it is given back once it is well",
-        "etcd-1: 1 pods will be evicted: a/web",
+        "etcd-1: it is no node: nothing is drained",
     ]

@@ -16,7 +16,7 @@ import pytest
 
 from kubeinstall import paths, runs
 from kubeinstall.errors import InputError, RunError
-from kubeinstall.events import Event
+from kubeinstall.events import Event, RunResult
 from kubeinstall.journal import KEPT, Journal, scrub
 from kubeinstall.paths import collection_root, state_directory
 
@@ -47,6 +47,10 @@ def task(name: str, module: str, **arguments: Any) -> dict[str, Any]:
     return {"name": name, f"ansible.builtin.{module}": arguments}
 
 
+def returned(result: RunResult, title: str, key: str) -> dict[str, str]:
+    return {e.host: e.result[key] for e in result.events if e.task == title and e.kind in ("ok", "changed")}
+
+
 def processes(pattern: str) -> list[int]:
     found = subprocess.run(["pgrep", "-f", pattern], capture_output=True, text=True, check=False)
     return [int(pid) for pid in found.stdout.split()]
@@ -73,7 +77,7 @@ def test_a_run_that_changes_something(inventory: Path, play: Callable[..., Path]
         "two": (2, 1, True),
     }
     assert result.changed == 2
-    assert {host: one["msg"] for host, one in result.returned("Tell").items()} == {"one": "hello", "two": "hello"}
+    assert returned(result, "Tell", "msg") == {"one": "hello", "two": "hello"}
     assert all("invocation" not in event.result for event in result.events)
     assert [event.diff[0]["after"] for event in seen if event.kind == "diff"] == ["x\n", "x\n"]
     assert [event.play for event in seen if event.kind == "play"] == ["Try"]
@@ -191,7 +195,7 @@ def test_environment_is_what_ansible_needs(
     assert env["https_proxy"] == "http://proxy:3128"
     assert env["ANSIBLE_HOST_KEY_CHECKING"] == "True"
     assert env["ANSIBLE_CONFIG"] == str(collection_root() / "ansible.cfg")
-    assert result.returned("Look")["one"]["stdout"] == str(tmp_path)
+    assert returned(result, "Look", "stdout")["one"] == str(tmp_path)
 
 
 def test_a_locale_ansible_refuses_is_replaced(inventory: Path, play: Callable[..., Path], tmp_path: Path) -> None:

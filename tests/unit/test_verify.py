@@ -12,8 +12,10 @@ from rich.console import Console
 
 from kubeinstall import verify
 from kubeinstall.certificates import CertificateRequest
+from kubeinstall.cluster import Host
 from kubeinstall.events import Event, Failure, RunResult
 from kubeinstall.pki import PKI
+from kubeinstall.results import ClusterChecks, ClusterCleanup, HostChecks, NetworkChecks, Result, message
 
 # Later than the authority that a fixture makes, however long the tests before it take.
 NOW = datetime.now(UTC) + timedelta(days=1)
@@ -64,9 +66,24 @@ def test_another_authority_and_a_slow_clock(pki: PKI, tmp_path: Path) -> None:
     assert any("is the host's clock right?" in problem for problem in problems)
 
 
-def event(task: str, *checks: tuple[str, str, list[str], str]) -> Event:
+def event(kind: type[Result], host: str, *checks: tuple[str, str, list[str], str]) -> Event:
     keys = ("check", "host", "problems", "detail")
-    return Event("ok", 0.0, task=task, result={"checks": [dict(zip(keys, check, strict=True)) for check in checks]})
+    told = message(kind, checks=[dict(zip(keys, check, strict=True)) for check in checks])
+    return Event("ok", 0.0, host=host, result=told)
+
+
+def node(name: str) -> Host:
+    return Host(name=name, address="192.0.2.1", groups=("node",), container_engine="containerd")
+
+
+def made(*hosts: str) -> tuple[Event, ...]:
+    """All checks of nodes on which nothing is wrong."""
+    network = ("pods", "ClusterIP", "NodePort", "DNS")
+    own = [check for check in verify.expected(node("")) if check not in (*network, "node")]
+    events = [event(HostChecks, host, *((check, host, [], "") for check in own)) for host in hosts]
+    events += [event(NetworkChecks, host, *((check, host, [], "") for check in network)) for host in hosts]
+    cluster = event(ClusterChecks, hosts[0], *(("node", host, [], "") for host in hosts))
+    return (*events, cluster, event(ClusterCleanup, hosts[0]))
 
 
 def result(*events: Event, failures: tuple[Failure, ...] = ()) -> RunResult:
@@ -80,25 +97,35 @@ def shown(found: verify.Verification, width: int = 100) -> str:
 
 
 def test_one_table_of_all_that_was_looked_at() -> None:
+    kubelet: tuple[str, str, list[str], str] = ("kubelet", "a", [], "")
     events = (
-        event("network", ("pods", "b", ["one"], ""), ("DNS", "a", [], "")),
-        event("host", ("kubelet", "a", [], ""), ("kubelet", "a", [], ""), ("certificates", "b", [], "9 days left")),
-        event("cluster", ("pods", "b", ["one", "two"], "")),
+        *made("a", "b"),
+        event(
+            NetworkChecks,
+            "b",
+            ("pods", "b", ["one"], ""),
+            *((check, "b", [], "") for check in ("ClusterIP", "NodePort", "DNS")),
+        ),
+        event(HostChecks, "a", kubelet, kubelet, ("certificates", "a", [], "9 days left")),
+        event(ClusterChecks, "a", ("pods", "b", ["one", "two"], ""), ("node", "a", [], ""), ("node", "b", [], "")),
     )
-    verdict = Failure("pods: one", "b", verify.VERDICT)
+    verdict = Failure("pods: one\npods: two", "b", "Report the problems")
     dead = Failure("ssh: no route", "c", "Look", unreachable=True)
-    found = verify.read(result(*events, failures=(verdict, dead)), ["a", "b", "c"])
-    assert found.problems == ["b: pods: one", "b: pods: two", "c: ssh: no route"]
-    lines = shown(found).splitlines()
+    read = verify.read(result(*events, failures=(verdict, dead)), [node(name) for name in ("a", "b", "c")])
+    assert read.problems == [
+        "b: pods: one",
+        "b: pods: two",
+        "c: ssh: no route",
+        "a: not checked: container engine, kube-proxy, flannel. See the run log in .",
+    ]
+    lines = shown(read).splitlines()
     assert lines[0].split() == ["a", "b", "c"]
-    assert [line.split()[0] for line in lines[1:5]] == ["kubelet", "certificates", "pods", "DNS"]
-    assert lines[1].split() == ["kubelet", "ok", "-", "-"]
-    assert lines[3].split() == ["pods", "-", "wrong", "-"]
-    assert lines[5:] == found.problems
+    assert [line.split()[0] for line in lines[1:3]] == ["container", "kubelet"]
 
 
 def test_many_hosts_are_counted() -> None:
     hosts = [f"host-{number:03}" for number in range(100)]
     checks = [("pods", host, ["none"] if number < 9 else [], "") for number, host in enumerate(hosts)]
-    text = shown(verify.read(result(event("network", *checks)), hosts))
+    events = (*made(*hosts), event(ClusterChecks, hosts[0], *checks))
+    text = shown(verify.read(result(*events), [node(host) for host in hosts]))
     assert "9 of 100 wrong: host-000, host-001" in " ".join(text.split())

@@ -11,6 +11,7 @@ import time
 import urllib.parse
 from typing import Any, Callable, Dict, Mapping, NamedTuple, Optional, Sequence
 
+from .answers import Answer
 from .errors import HostError
 from .host import Host
 from .waiting import pause
@@ -27,8 +28,6 @@ LATER = ("etcdserver:", "rpc error", "timed out", "deadline exceeded", "failed c
 RESTING = 0.25
 # How long one of several API servers has to say that it is ready, before the next one is asked.
 CHOOSING = 2
-# Operations that look and change nothing.
-ASKING = ("ask", "foresee")
 
 
 class UnreachableError(HostError):
@@ -177,12 +176,15 @@ class API:
         return self._resources[version].get(kind)
 
 
-def operate(spec: Dict[str, Any], operations: Mapping[str, Operation]) -> Dict[str, Any]:
-    """What one of the operations, {name: function of the API and the spec}, makes of the API that the spec names."""
+def operate(spec: Dict[str, Any], operations: Mapping[str, Operation], answers: Mapping[str, Answer]) -> Dict[str, Any]:
+    """What one of the operations, {name: function of the API and the spec}, makes of the API that the spec names.
+
+    `answers` are the module's ANSWERS: all but those that only read take this host's lock.
+    """
     # To be asked again elsewhere costs less than to wait here.
     patience = 2 if spec["operation"] == "ask" else 10
     access = {key: spec[key] for key in ("server", "authority", "certificate", "key")}
-    reads = spec["check"] or spec["operation"] in ASKING
+    reads = spec["check"] or answers[spec["operation"]].reads
     try:
         with (
             Host(spec.get("root", "/")).acting(f"{spec['operation']} {spec.get('name') or ''}".strip(), check=reads),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import json
+import re
 import time
 from typing import Any, Callable, Dict, List, NamedTuple, Optional
 
@@ -17,6 +18,8 @@ LOCAL = "https://127.0.0.1:2379"
 SECONDS = 5
 # Between two looks at members that are not healthy yet.
 PAUSE = 1
+# One of etcd's errors: an alarm with its member.
+ALARM = re.compile(r"memberID:(\d+) alarm:(\w+)")
 # What a learner answers to most that is asked of it.
 LEARNER = "not supported for learner"
 
@@ -31,6 +34,21 @@ class Member(NamedTuple):
     learner: bool
 
 
+class Alarm(NamedTuple):
+    member: str
+    alarm: str
+
+
+class OwnMember(NamedTuple):
+    """`identity` is empty and `problem` says why where the member does not answer. `leader`: it knows one."""
+
+    identity: str
+    leader: bool
+    learner: bool
+    alarms: List[Alarm]
+    problem: str
+
+
 def etcdctl(host: Host, *arguments: str, endpoints: str = "", timeout: float = 30) -> Dict[str, Any]:
     """What `etcdctl ARGUMENTS` answers, as the health check's client. Raises HostError with etcd's own words."""
     return dict(json.loads(told(host, *arguments, "--write-out=json", endpoints=endpoints, timeout=timeout) or "{}"))
@@ -42,6 +60,7 @@ def told(
     endpoints: str = "",
     timeout: float = 30,
     command_timeout: float = SECONDS,
+    dial_timeout: float = SECONDS,
     client: str = CLIENT,
 ) -> str:
     """The same as text, for commands that answer with something else than an object. `client`: whose .crt and .key."""
@@ -52,7 +71,7 @@ def told(
             f"--cacert={host.path(PKI)}/ca.crt",
             f"--cert={host.path(client)}.crt",
             f"--key={host.path(client)}.key",
-            f"--dial-timeout={SECONDS}s",
+            f"--dial-timeout={dial_timeout}s",
             f"--command-timeout={command_timeout}s",
             *arguments,
         ],
@@ -67,10 +86,30 @@ def told(
     return done.stdout
 
 
-def status(host: Host, endpoint: str = "") -> Dict[str, Any]:
-    """What one member says of itself and of who leads, as etcd's StatusResponse has it."""
-    (answer,) = json.loads(told(host, "endpoint", "status", "--write-out=json", endpoints=endpoint))
+def status(host: Host, endpoint: str = "", seconds: float = SECONDS) -> Dict[str, Any]:
+    """What one member says of itself and of who leads, as etcd's StatusResponse has it; it takes no quorum."""
+    limits = {"command_timeout": seconds, "dial_timeout": seconds}
+    (answer,) = json.loads(told(host, "endpoint", "status", "--write-out=json", endpoints=endpoint, **limits))
     return dict(answer["Status"])
+
+
+def own_member(host: Host, seconds: float) -> Dict[str, Any]:
+    """This host's member of etcd, as it answers by itself: without a quorum, too."""
+    silent = {"identity": "", "leader": False, "learner": False, "alarms": []}
+    try:
+        found = status(host, seconds=seconds)
+        alarms = [match.groups() for text in found.get("errors") or [] for match in ALARM.finditer(text)]
+        return {
+            "identity": f"{found['header']['member_id']:x}",
+            "leader": bool(found.get("leader")),
+            "learner": bool(found.get("isLearner")),
+            "alarms": [{"member": f"{int(identity):x}", "alarm": alarm} for identity, alarm in alarms],
+            "problem": "",
+        }
+    except HostError as error:
+        return {**silent, "problem": str(error)}
+    except (ValueError, KeyError, TypeError) as error:
+        return {**silent, "problem": f"the answer of etcd can't be read: {error!r}"}
 
 
 def members(host: Host, endpoints: str = "") -> List[Member]:

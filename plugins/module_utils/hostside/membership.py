@@ -64,7 +64,7 @@ ANSWERS = {
 
 
 def main(spec: Dict[str, Any]) -> Dict[str, Any]:
-    return operate(spec, _OPERATIONS)
+    return operate(spec, _OPERATIONS, ANSWERS)
 
 
 def ask(api: API, _spec: Dict[str, Any]) -> Dict[str, Any]:

@@ -17,6 +17,7 @@ from .host import Host
 Look = Callable[[float], Optional[str]]
 # Kept out of the way of those that have none of it.
 ROLLING = ("node", "lease", "followers")
+LARGEST = 16 << 20  # bytes; the API's table of some thousand nodes
 FLAPPING = 5  # restarts by systemd during one wait after which waiting longer helps nobody
 
 
@@ -114,17 +115,18 @@ def _url(host: Host, condition: dict[str, Any]) -> str | None:
     return f"{condition['url']} answers {status}: {' '.join(body[:2000].split())[-300:]}"
 
 
-def get(host: Host, condition: dict[str, Any]) -> tuple[int, str]:
+def get(host: Host, condition: dict[str, Any], *, accept: str = "*/*", timeout: float = 5) -> tuple[int, str]:
     """HTTP's status and body of `url`. Raises OSError and HTTPException."""
     url = urllib.parse.urlsplit(condition["url"])
     connection: http.client.HTTPConnection
     if url.scheme == "https":
-        connection = http.client.HTTPSConnection(url.netloc, timeout=5, context=tls(host, condition))
+        connection = http.client.HTTPSConnection(url.netloc, timeout=timeout, context=tls(host, condition))
     else:
-        connection = http.client.HTTPConnection(url.netloc, timeout=5)
+        connection = http.client.HTTPConnection(url.netloc, timeout=timeout)
     try:
-        connection.request("GET", f"{url.path or '/'}{'?' + url.query if url.query else ''}")
+        path = f"{url.path or '/'}{'?' + url.query if url.query else ''}"
+        connection.request("GET", path, headers={"Accept": accept})
         answer = connection.getresponse()
-        return answer.status, answer.read(1 << 20).decode(errors="replace")
+        return answer.status, answer.read(LARGEST).decode(errors="replace")
     finally:
         connection.close()

@@ -5,17 +5,20 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import socket
 import time
-import urllib.parse
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Dict, List, NamedTuple, Optional
 
-from . import ready, units
+from . import etcd, leases, ready, units
 from .answers import Answer
 from .errors import HostError
 from .host import Host
 from .record import DIRECTORY, Record
 
-PROPERTIES = "Id,LoadState,ActiveState,SubState,UnitFileState,NRestarts,ActiveEnterTimestampMonotonic"
+PROPERTIES = f"Id,{units.PROPERTIES}"
+# How long the API and etcd have for an answer: a status of a cluster with hosts that are down takes less than 5 s.
+SECONDS = 2
 # The columns that kubectl shows, so that the answer stays small on a cluster of any size.
 TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io"
 
@@ -34,27 +37,42 @@ class Component(NamedTuple):
 class Status(NamedTuple):
     components: List[Component]
     nodes: Optional[List[Dict[str, str]]]
+    leaders: List[leases.Leader]
     api: str
+    member: Optional[etcd.OwnMember]
 
 
 ANSWERS = {"main": Answer(Status, reads=True)}
 
 
 def main(spec: Dict[str, Any]) -> Dict[str, Any]:
-    """`spec`: root, and api {url, ca, certificate, key} or null.
+    """`spec`: root, api {url, ca, certificate, key} or null, leases [services whose leader has one], etcd: whether the
+    host has a member.
 
     Returns {components: [{name, versions, unit, state, enabled, seconds, restarts, problem}], nodes: [{column: value}]
-    or null, api: why there are no nodes, or ""}. `seconds` is how long the unit has been in its state.
+    or null, leaders, api: why these are not known, or "", member: etcd's or null}. `seconds` is how long the unit has
+    been in its state. All are asked at once: what does not answer costs SECONDS.
     """
-    host = Host(spec.get("root", "/"))
-    answer: Dict[str, Any] = {"components": components(host), "nodes": None, "api": ""}
-    if spec.get("api") and not os.path.exists(host.path(spec["api"]["certificate"])):
-        answer["api"] = f"the API can't be asked: {spec['api']['certificate']} is not there yet"
-    elif spec.get("api"):
+    host, api = Host(spec.get("root", "/")), spec.get("api")
+    if api and not os.path.exists(host.path(api["certificate"])):
+        api = None
+    services = spec["leases"] if api else []
+    with ThreadPoolExecutor(3 + len(services)) as pool:
+        units_of = pool.submit(components, host)
+        table = pool.submit(nodes, host, api) if api else None
+        leaders = [pool.submit(leases.leader, host, api, service, SECONDS) for service in services]
+        of_etcd = pool.submit(etcd.own_member, host, SECONDS) if spec["etcd"] else None
+        answer: Dict[str, Any] = {"components": units_of.result(), "nodes": None, "leaders": [], "api": ""}
+        answer["member"] = of_etcd.result() if of_etcd else None
         try:
-            answer["nodes"] = nodes(host, spec["api"])
+            answer["nodes"] = table.result() if table else None
+            answer["leaders"] = [one.result() for one in leaders]
+        except socket.timeout:
+            answer["api"] = f"the API server at {spec['api']['url']} did not answer within {SECONDS} s"
         except (OSError, http.client.HTTPException, ValueError, KeyError) as error:
-            answer["api"] = f"{spec['api']['url']} does not answer: {error}"
+            answer["api"] = f"the API server at {spec['api']['url']} does not answer: {error}"
+    if spec.get("api") and not api:
+        answer["api"] = f"the API can't be asked: {spec['api']['certificate']} is not there yet"
     return answer
 
 
@@ -80,6 +98,8 @@ def components(host: Host) -> List[Dict[str, Any]]:
         one["restarts"] = int(state.get("NRestarts") or 0)
         entered = int(state.get("ActiveEnterTimestampMonotonic") or 0) / 1e6
         one["seconds"] = round(now - entered, 1) if entered else 0.0
+        if one["unit"] and not one["problem"]:
+            one["problem"] = units.restart_loop(host, _full(one["unit"]), state)
         service = units.started_by(_full(one["unit"])) if one["unit"] else ""
         if not one["problem"] and states.get(service, {}).get("ActiveState") == "failed":
             one["problem"] = f"{service} failed: {units.last_words(host, service) or 'its journal is empty'}"
@@ -88,16 +108,10 @@ def components(host: Host) -> List[Dict[str, Any]]:
 
 def nodes(host: Host, api: Dict[str, str]) -> List[Dict[str, str]]:
     """The API's table of nodes, one dictionary for each."""
-    url = urllib.parse.urlsplit(api["url"])
-    connection = http.client.HTTPSConnection(url.netloc, timeout=10, context=ready.tls(host, api))
-    try:
-        connection.request("GET", "/api/v1/nodes?includeObject=None", headers={"Accept": TABLE})
-        answer = connection.getresponse()
-        body = answer.read()
-    finally:
-        connection.close()
-    if answer.status != 200:
-        raise ValueError(f"code {answer.status}, {body[:200].decode(errors='replace')}")
+    condition = {**api, "url": f"{api['url']}/api/v1/nodes?includeObject=None"}
+    status, body = ready.get(host, condition, accept=TABLE, timeout=SECONDS)
+    if status != http.client.OK:
+        raise ValueError(f"code {status}, {body[:200]}")
     table = json.loads(body)
     columns = [column["name"] for column in table["columnDefinitions"]]
     rows = [[str(cell) for cell in row["cells"]] for row in table.get("rows") or []]

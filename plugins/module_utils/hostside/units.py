@@ -13,9 +13,13 @@ DIRECTORY = "/etc/systemd/system"
 # systemd's message on the end of a service, in the service's journal.
 EXITED = "Main process exited"
 PROPERTIES = (
-    "LoadState,ActiveState,UnitFileState,InvocationID,ExecMainStartTimestampMonotonic,ActiveEnterTimestampMonotonic,"
-    "NRestarts,NeedDaemonReload"
+    "LoadState,ActiveState,SubState,UnitFileState,InvocationID,ExecMainStartTimestampMonotonic,"
+    "ActiveEnterTimestampMonotonic,NRestarts,NeedDaemonReload"
 )
+# systemd's id of the message "Scheduled restart job".
+RESTART_SCHEDULED = "5eb03494b6584870a536b337290809b2"
+# Restarts that are further apart are single failures.
+LOOP_SECONDS = 600
 
 
 def show(host: Host, unit: str) -> dict[str, str]:
@@ -40,6 +44,32 @@ def started_at(state: dict[str, str]) -> float:
     process, unit = (int(state.get(f"{what}TimestampMonotonic") or 0) for what in ("ExecMainStart", "ActiveEnter"))
     monotonic = (process or unit) / 1e6
     return time.time() - (time.clock_gettime(time.CLOCK_MONOTONIC) - monotonic)
+
+
+def restart_loop(host: Host, unit: str, state: dict[str, str]) -> str:
+    """A sentence where systemd restarts the unit again and again; empty otherwise.
+
+    A unit that runs is in a loop until it has run for twice the time between its last two restarts.
+    """
+    count = int(state.get("NRestarts") or 0)
+    if state.get("SubState", "").startswith("auto-restart"):
+        return _looping(host, unit, count)
+    if not running(state) or count < 2:
+        return ""
+    since = time.time() - started_at(state)
+    if since > 2 * LOOP_SECONDS:
+        return ""
+    command = ["journalctl", "--no-pager", "--quiet", "--output=short-unix", "--lines=2", f"--unit={unit}"]
+    printed = host.run([*command, f"MESSAGE_ID={RESTART_SCHEDULED}"], check=False).stdout
+    times = [float(line.split()[0]) for line in printed.splitlines() if line[:1].isdigit()]
+    # Without its journal, what has run for a minute is no loop.
+    between = times[-1] - times[0] if len(times) == 2 else 30
+    return _looping(host, unit, count) if between <= LOOP_SECONDS and since < 2 * between else ""
+
+
+def _looping(host: Host, unit: str, count: int) -> str:
+    times = f"{count} restart{'' if count == 1 else 's'} by systemd"
+    return f"{unit} is in a restart loop ({times}): {last_words(host, unit) or 'its journal is empty'}"
 
 
 def started_by(unit: str) -> str:

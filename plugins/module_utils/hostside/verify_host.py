@@ -1,6 +1,8 @@
 """How a host's components answer, whether what they serve is what their clients will believe, and its certificates.
 
-spec: components [{check, unit, ready}] with `ready` as hostside/ready.py has it
+spec: components [{check, unit, ready, lease, alarms}] with `ready` as hostside/ready.py has it; of a service with a
+                 leader, `lease` is the name of its Lease; of etcd, `alarms` is true
+      api        {url, ca, certificate, key} of the API that has the Leases
       serving    [{check, address, port, authority, certificate, key}]: TLS ports; the certificate is a client's or null
       directories where certificates are
 Returns {checks: [{check, problems, detail}], certificates: {path: {pem, pair}}}, authorities among them without a pair.
@@ -9,14 +11,18 @@ Returns {checks: [{check, problems, detail}], certificates: {path: {pem, pair}}}
 from __future__ import annotations
 
 import glob
+import http.client
 import os
 import socket
 import ssl
 from typing import Any, Dict, List, NamedTuple, Optional
 
-from . import certificates, ready, units
+from . import certificates, etcd, leases, ready, units
 from .answers import Answer
 from .host import Host
+
+# How long the API and etcd have for an answer.
+SECONDS = 5
 
 
 class Check(NamedTuple):
@@ -41,7 +47,12 @@ ANSWERS = {"main": Answer(Found, reads=True)}
 def main(spec: dict[str, Any]) -> dict[str, Any]:
     host = Host(spec.get("root", "/"))
     checks = [
-        {"check": one["check"], "problems": component_problems(host, one), "detail": ""} for one in spec["components"]
+        {
+            "check": one["check"],
+            "problems": component_problems(host, one) or work_problems(host, one, spec.get("api")),
+            "detail": "",
+        }
+        for one in spec["components"]
     ]
     for one in spec["serving"]:
         checks.append({"check": one["check"], "problems": serving_problems(one), "detail": ""})
@@ -66,6 +77,24 @@ def component_problems(host: Host, component: dict[str, Any]) -> list[str]:
             problems.append(f"{service} failed: {units.last_words(host, service) or 'its journal is empty'}")
     if state.get("UnitFileState") != "enabled":
         problems.append(f"{unit} is not enabled: it will not come back when the host reboots")
+    return problems
+
+
+def work_problems(host: Host, component: dict[str, Any], api: dict[str, Any] | None) -> list[str]:
+    """Why a component whose unit runs and answers does nothing for the cluster."""
+    unit, problems = component["unit"], []
+    if loop := units.restart_loop(host, unit, units.show(host, unit)):
+        problems.append(loop)
+    if component.get("lease"):
+        try:
+            found = leases.leader(host, api or {}, component["lease"], SECONDS)["problem"]
+        except (OSError, http.client.HTTPException, ValueError, KeyError) as error:
+            found = f"whether it has a leader is unknown: {error}"
+        problems += [found] if found else []
+    if component.get("alarms"):
+        member = etcd.own_member(host, SECONDS)
+        own = [one["alarm"] for one in member["alarms"] if one["member"] == member["identity"]]
+        problems += [member["problem"]] if member["problem"] else [f"etcd alarm {alarm}" for alarm in own]
     return problems
 
 

@@ -58,9 +58,19 @@ def test_a_host_that_is_away_is_unreachable(monkeypatch: pytest.MonkeyPatch, sec
     assert isinstance(told(monkeypatch, Action(BROKEN, second)), AnsibleConnectionFailure)
 
 
-def test_a_host_that_cannot_be_reached_is_asked_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    action = Action(AnsibleConnectionFailure("Failed to connect to the host via ssh"))
-    assert isinstance(told(monkeypatch, action), AnsibleConnectionFailure)
+@pytest.mark.parametrize(
+    "message",
+    [
+        "Failed to connect to the host via ssh",
+        'Data could not be sent to remote host "192.0.2.21". Make sure this host can be reached over ssh: ssh: connect'
+        " to host 192.0.2.21 port 22: Connection timed out",
+    ],
+)
+def test_a_host_that_cannot_be_reached_is_asked_once(message: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    action = Action(AnsibleConnectionFailure(message))
+    error = told(monkeypatch, action)
+    assert isinstance(error, AnsibleConnectionFailure)
+    assert str(error).startswith("Failed to connect to the host via ssh")
     assert len(action.asked) == 1
 
 
