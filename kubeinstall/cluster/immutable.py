@@ -9,7 +9,7 @@ from ipaddress import IPv4Address, IPv4Network
 from kubeinstall.cluster.hosts import node_address
 from kubeinstall.cluster.inputs import CONTROL_PLANE, ETCD, NODE, Findings, HostInput, Inputs
 from kubeinstall.cluster.membership import Knowledge
-from kubeinstall.cluster.networks import network
+from kubeinstall.cluster.networks import ADDITIONAL, additional_service_networks, network
 from kubeinstall.cluster.reports import Report
 
 __all__ = ["check_immutable"]
@@ -34,6 +34,7 @@ def check_immutable(
     _check_domain(there, errors)
     _check_etcd_prefix(there, errors)
     _check_etcd_addresses(there, errors)
+    _check_additional(there, warnings)
     _check_name(there, warnings)
 
 
@@ -121,8 +122,17 @@ def _check_service_cidr(there: _There, errors: Findings) -> None:
         found = [one for one in found if IPv4Address(address) in one] or found
     if wanted and found and wanted not in found:
         what = f"{name} is {wanted}, and the cluster's service CIDR is {found[0]}; Services keep their addresses"
-        remedy = f"set it to {found[0]}; for more addresses: cluster_service_networks_added"
+        remedy = f"set it to {found[0]}; for more addresses: {ADDITIONAL}"
         _add(there, errors, name, what, remedy)
+
+
+def _check_additional(there: _There, warnings: Findings) -> None:
+    """A ServiceCIDR that a run has made, and that is not listed any more."""
+    listed = {str(one) for one in additional_service_networks(there.inputs)}
+    for name, cidrs in there.knowledge.service_cidrs.items():
+        if name.startswith("kubeinstall-") and not set(cidrs) <= listed:
+            what = f"ServiceCIDR {name} is not in {ADDITIONAL}, and the cluster still uses it"
+            warnings.add(what, f"kubectl delete servicecidr {name}; it goes once no Service has an address of it")
 
 
 def _check_domain(there: _There, errors: Findings) -> None:

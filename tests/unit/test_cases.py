@@ -4,7 +4,7 @@ about      what the case is
 files      {path in the inventory: text}; hosts.yml and group_vars/all.yml are those below where they are not given
 reports    {host: what differs from a good report}, where hosts were asked; without it none was
 formed     true: the cluster exists
-knowledge  what the living cluster's API says (kubeinstall.cluster.membership.Knowledge); without it, no API server answers
+knowledge  what the living cluster's API says, as cluster/membership.py has it; without it no API server answers
 roles      what the run is limited to
 welcome    hosts that come back on purpose
 errors     all of them, in order; none means that it loads
