@@ -103,7 +103,8 @@ def run(
     known = sorted(path.parent.name for path in paths.collection_root().glob("roles/*/tasks"))
     names = [role.replace("-", "_") for role in roles]
     refuse_unknown("role", names, known)
-    provision(inventory, ["preflight", *names], check=check, diff=diff, limit=limit)
+    checked = {"preflight_roles": names, "preflight_done": True}
+    provision(inventory, ["preflight", *names], check=check, diff=diff, limit=limit, extra_vars=checked)
 
 
 _mount("verify", "cli_verify", "Prove from outside that the cluster does its work.")

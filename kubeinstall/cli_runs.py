@@ -38,15 +38,21 @@ def provision(
     limit: str,
     extra_vars: Mapping[str, Any] | None = None,
 ) -> None:
-    """Gets the components into the cache, then runs the playbooks. Exits where something does not end well."""
+    """Gets the components into the cache, then runs the playbooks. Exits where something does not end well.
+
+    A check gets nothing: it says what is missing.
+    """
     cluster = load_cluster(inventory)
     parts = [part.lstrip("!&") for part in re.split(r"[,:]", limit) if part]
     plain = [part for part in parts if re.fullmatch(r"[\w.-]+", part)]
     refuse_unknown("host or group", plain, {"all", *(n for h in cluster.hosts for n in (h.name, *h.groups))})
     missing = _missing(cluster)
-    if missing:
+    if check:
+        for component, version in missing:
+            typer.echo(f"{component} {version} is not in the cache: it would be fetched or built")
+    elif missing:
         # Getting them may take a quarter of an hour: what stands in the way of the run is said before.
-        play(cluster, inventory, ["preflight"], check=True, limit=limit)
+        play(cluster, inventory, ["preflight"], check=True, limit=limit, extra_vars=extra_vars, summary=False)
         _fetch(missing)
     play(cluster, inventory, playbooks, check=check, diff=diff, limit=limit, extra_vars=extra_vars)
 
@@ -94,8 +100,12 @@ def play(
     diff: bool = False,
     limit: str = "",
     extra_vars: Mapping[str, Any] | None = None,
+    summary: bool = True,
 ) -> RunResult:
-    """Runs the playbooks and shows what they do. Exits where that does not end well."""
+    """Runs the playbooks and shows what they do. Exits where that does not end well.
+
+    Without `summary` one that ends well is a part of a longer run, which has its own.
+    """
     from rich.console import Console
 
     from kubeinstall import report, runs
@@ -109,7 +119,8 @@ def play(
         result = runs.run(
             files, inventory, check=check, diff=diff, limit=limit, extra_vars=extra_vars, on_event=view.hear
         )
-    report.summary(console, result, check=check)
+    if summary or result.status != "ok":
+        report.summary(console, result, check=check)
     if result.status != "ok":
         raise typer.Exit(EXIT_CODES[result.status])
     return result

@@ -64,6 +64,8 @@ class View:
         self._started = time.monotonic()
         self._title = "Starting"
         self._play: tuple[str, float] | None = None
+        # A play is shown with its first task: many have no hosts in most runs.
+        self._next = ""
         self._changed = 0
         self._failed = False
         # The texts of the task under way, with the hosts that they are true of.
@@ -82,7 +84,10 @@ class View:
         if event.kind == "stats":
             self._title = "Finishing"
         elif event.kind == "play":
-            self._begin_play(event.play)
+            self._next = event.play
+        elif event.kind == "task":
+            if self._next:
+                self._begin_play(self._next)
         elif event.kind == "stopping":
             self._title = "Stopping"
             self._line(Text("stopping: this takes some seconds", "yellow"))
@@ -123,7 +128,7 @@ class View:
         )
 
     def _begin_play(self, name: str) -> None:
-        self._title = name
+        self._title, self._next = name, ""
         self._play, self._changed, self._failed = (name, time.monotonic()), 0, False
         if not self._console.is_terminal:
             self._line(Text(name))

@@ -14,7 +14,7 @@ from kubeinstall.cluster.balancer import BALANCER_PORT, LOCAL, virtual_address
 from kubeinstall.cluster.hosts import node_address
 from kubeinstall.cluster.inputs import CONTROL_PLANE, ETCD, NODE, Findings, HostInput, Inputs
 from kubeinstall.cluster.known import Known
-from kubeinstall.cluster.networks import network
+from kubeinstall.cluster.networks import cluster_networks
 from kubeinstall.cluster.reports import AUTHORITIES, PORTS, Facts, Report
 from kubeinstall.cluster.traffic import check_traffic
 from kubeinstall.components.catalogue import MACHINES
@@ -134,10 +134,9 @@ class _Check:
             remedy = "set node_address to the one by which the other hosts reach it"
             has = ", ".join(f"{one} on {link}" for one, link in own.items()) or "none"
             self._add(f"its node address {address} is on no interface; it has {has}", remedy)
-        for name in ("cluster_pod_network", "cluster_service_network"):
-            cluster = network(self.inputs.cluster(name))
+        for name, cluster in cluster_networks(self.inputs):
             for link, found in interfaces.items():
-                if cluster is None or link.startswith(OUR_LINKS):
+                if link.startswith(OUR_LINKS):
                     continue
                 for one in found:
                     # An address inside the network is said of node addresses already.

@@ -27,14 +27,21 @@ class Mark(BaseModel):
 class Knowledge(BaseModel):
     """What the API says: the nodes' addresses and shares of the pods' network, the marks by KIND.NAME.
 
-    hostside/membership.py documents them.
+    hostside/membership.py documents them. `answered`: an API server did, or there is no cluster yet.
     """
 
     model_config = ConfigDict(frozen=True)
 
+    answered: bool = False
+
     nodes: Mapping[str, str] = Field(default_factory=dict)
     shares: Mapping[str, str] = Field(default_factory=dict)
     marks: Mapping[str, Mark] = Field(default_factory=dict)
+    kubelets: Mapping[str, str] = Field(default_factory=dict)
+    api_servers: Mapping[str, str] = Field(default_factory=dict)
+    service_cidrs: Mapping[str, tuple[str, ...]] = Field(default_factory=dict)
+    dns_address: str = ""
+    settings: Mapping[str, Mapping[str, str]] = Field(default_factory=dict)
 
 
 def check_membership(

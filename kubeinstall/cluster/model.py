@@ -18,6 +18,7 @@ from kubeinstall.cluster.files import check_manifests, check_writers
 from kubeinstall.cluster.flannel import check_flannel
 from kubeinstall.cluster.hosts import check_hosts, node_address, taints
 from kubeinstall.cluster.identities import check_identities
+from kubeinstall.cluster.immutable import check_immutable
 from kubeinstall.cluster.inputs import CONTROL_PLANE, ETCD, NODE, Findings, Inputs
 from kubeinstall.cluster.known import Known, known_inputs
 from kubeinstall.cluster.membership import Knowledge, check_membership
@@ -26,6 +27,7 @@ from kubeinstall.cluster.pod_security import check_pod_security
 from kubeinstall.cluster.registries import check_answers, check_registries
 from kubeinstall.cluster.reports import Report
 from kubeinstall.cluster.variables import check_variables
+from kubeinstall.cluster.versions import check_versions
 from kubeinstall.errors import InputError, PKIError, Problem
 from kubeinstall.pki import PKI
 
@@ -96,16 +98,19 @@ class Cluster(BaseModel):
         reports: Mapping[str, Report] | None = None,
         knowledge: Knowledge | None = None,
         welcome: Collection[str] = (),
+        roles: Collection[str] = (),
     ) -> Cluster:
         """From variables that are at hand, by host, as `inventory.host_variables` makes them.
 
         `directory` is the inventory's; `reports` is what hosts said of themselves and `knowledge` what the living
         cluster says of its hosts, judged with the rest. The `welcome` hosts may come back after they were taken out.
+        The run is limited to `roles`; empty for a whole run.
         """
         from kubeinstall.cluster.inventory import gather
 
         known = known_inputs()
-        return cls.from_inputs(gather(groups, hostvars, known, directory), known, reports or {}, knowledge, welcome)
+        inputs = gather(groups, hostvars, known, directory)
+        return cls.from_inputs(inputs, known, reports or {}, knowledge, welcome, roles)
 
     @classmethod
     def from_inputs(
@@ -115,6 +120,7 @@ class Cluster(BaseModel):
         reports: Mapping[str, Report] = MappingProxyType({}),
         knowledge: Knowledge | None = None,
         welcome: Collection[str] = (),
+        roles: Collection[str] = (),
     ) -> Cluster:
         """Judges what was read. Raises InputError with every problem there is."""
         errors, warnings = Findings(inputs), Findings(inputs)
@@ -132,6 +138,9 @@ class Cluster(BaseModel):
         check_pod_security(inputs, errors)
         check_writers(inputs, warnings)
         check_facts(inputs, known, reports, formed, errors)
+        if reports and formed:
+            check_immutable(inputs, reports, knowledge or Knowledge(), errors, warnings)
+        check_versions(inputs, known, reports, knowledge or Knowledge(), roles, errors)
         check_expired(inputs, reports, warnings)
         check_answers(inputs, reports, errors, warnings)
         check_flannel(inputs, known, reports, knowledge or Knowledge(), errors, warnings)

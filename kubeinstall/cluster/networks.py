@@ -8,12 +8,13 @@ from urllib.parse import urlsplit
 from kubeinstall.cluster.hosts import DOMAIN, node_address
 from kubeinstall.cluster.inputs import CONTROL_PLANE, NODE, Findings, Inputs
 
-__all__ = ["check_networks", "network"]
+__all__ = ["ADDITIONAL", "additional_service_networks", "check_networks", "cluster_networks", "network"]
 
 # The API's is the first address of the service network, the DNS's the tenth.
 SMALLEST_SERVICE_NETWORK = 28
 # kube-controller-manager refuses to cut a network into more than 2^16 shares.
 MOST_BITS = 16
+ADDITIONAL = "cluster_additional_service_networks"
 # kubelet's own limit of pods on a node.
 PODS_PER_NODE = 110
 
@@ -26,6 +27,19 @@ def network(value: object) -> IPv4Network | None:
         return None
 
 
+def additional_service_networks(inputs: Inputs) -> list[IPv4Network]:
+    """Those of the inventory that are networks."""
+    values = inputs.cluster(ADDITIONAL)
+    return [found for value in values if (found := network(value))] if isinstance(values, list) else []
+
+
+def cluster_networks(inputs: Inputs) -> list[tuple[str, IPv4Network]]:
+    """Every pod and service network in the inventory, with the variable that it stands in."""
+    named = [(name, network(inputs.cluster(name))) for name in ("cluster_pod_network", "cluster_service_network")]
+    named += [(ADDITIONAL, found) for found in additional_service_networks(inputs)]
+    return [(name, found) for name, found in named if found]
+
+
 def check_networks(inputs: Inputs, errors: Findings, warnings: Findings) -> None:
     """Sizes against the number of hosts, overlaps, and the names under which the cluster is reached."""
     pods = _network("cluster_pod_network", inputs, errors)
@@ -36,16 +50,15 @@ def check_networks(inputs: Inputs, errors: Findings, warnings: Findings) -> None
             name = "cluster_pod_network"
         what = f"the pod network {pods} and the service network {services} overlap"
         _add(errors, inputs, name, what, "move one of them")
+    _check_additional(inputs, errors)
     for host in inputs.hosts:
         try:
             address = IPv4Address(node_address(host))
         except ValueError:
             continue
-        for what, name, found in (
-            ("pod", "cluster_pod_network", pods),
-            ("service", "cluster_service_network", services),
-        ):
-            if found and address in found:
+        for name, found in cluster_networks(inputs):
+            what = "pod" if name == "cluster_pod_network" else "service"
+            if address in found:
                 remedy = f"choose another {name}: hosts and {what}s cannot share addresses"
                 errors.add(f"its address {address} lies in the {what} network {found}", remedy, hosts=[host])
     if pods:
@@ -54,6 +67,21 @@ def check_networks(inputs: Inputs, errors: Findings, warnings: Findings) -> None
         what = f"{services} is too small: the API has its first address and the DNS its tenth"
         _add(errors, inputs, "cluster_service_network", what, f"make it /{SMALLEST_SERVICE_NETWORK} or larger")
     _check_names(inputs, errors)
+
+
+def _check_additional(inputs: Inputs, errors: Findings) -> None:
+    """Two networks that overlap would give an address to two Services."""
+    values = inputs.cluster(ADDITIONAL)
+    for value in values if isinstance(values, list) else ():
+        if network(value) is None:
+            what = f"{ADDITIONAL} has {str(value)!r}, which is not an IPv4 network in CIDR form"
+            _add(errors, inputs, ADDITIONAL, what, "write it as 10.97.0.0/16")
+    named = cluster_networks(inputs)
+    for position, (name, found) in enumerate(named):
+        for other, before in named[:position]:
+            if name == ADDITIONAL and found.overlaps(before):
+                where = "" if other == ADDITIONAL else f", {other}"
+                _add(errors, inputs, ADDITIONAL, f"{found} of {ADDITIONAL} overlaps with {before}{where}")
 
 
 def _network(name: str, inputs: Inputs, errors: Findings) -> IPv4Network | None:

@@ -83,6 +83,8 @@ class Facts(BaseModel):
     cgroups: Mapping[str, Any] = Field(default_factory=dict)
     digests: Mapping[str, str | None] = Field(default_factory=dict)
     components: tuple[str, ...] = ()
+    versions: Mapping[str, str] = Field(default_factory=dict)
+    settings: Mapping[str, Mapping[str, str]] = Field(default_factory=dict)
     engines: tuple[str, ...] = ()
     docker_containers: int = 0
     resolvers: tuple[str, ...] = ()

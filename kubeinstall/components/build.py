@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import sysconfig
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -13,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from kubeinstall import tether
 from kubeinstall.components.catalogue import Build, Needs, machine_architecture
 from kubeinstall.components.progress import Progress
 from kubeinstall.distribution import install_packages
@@ -94,8 +96,13 @@ def build(
     # A copy, because the installed package may be read-only, and so that nothing of the build stays in it.
     sources = folder / "module"
     shutil.copytree(module, sources)
+    # Go's and the C compiler's: whatever ends the build, it goes with the folder.
+    temporary = folder / "temporary"
+    temporary.mkdir()
     environment = {
         **os.environ,
+        "GOTMPDIR": str(temporary),
+        "TMPDIR": str(temporary),
         "GOOS": "linux",
         "GOARCH": architecture,
         "CGO_ENABLED": "1" if cgo else "0",
@@ -183,9 +190,10 @@ class _Go:
 
 @contextmanager
 def _running(command: Sequence[str], folder: Path, environment: Mapping[str, str]) -> Iterator[subprocess.Popen[str]]:
-    """A child process that does not outlive the block. When this process is killed, it dies of its closed pipe."""
+    """A child process that, with all that it starts, outlives neither the block nor this process."""
+    supervised = [sys.executable, "-I", "-S", tether.__file__, str(os.getpid()), str(folder.parent / "pid"), *command]
     process = subprocess.Popen(
-        command,
+        supervised,
         cwd=folder,
         env=environment,
         stdin=subprocess.DEVNULL,

@@ -98,6 +98,7 @@ def fetch(
         store.directory(component, versions.get(component, catalogue.default(component)), architecture)
 
     found: dict[str, File] = {}
+    store.clear_leftovers()
     try:
         for component, files in wanted.items():
             version = versions.get(component, catalogue.default(component))

@@ -14,7 +14,9 @@ import hashlib
 import json
 import os
 import shutil
+import signal
 import tempfile
+import threading
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -187,11 +189,35 @@ class Store:
             shutil.rmtree(stale, ignore_errors=True)
         for stale in directory.glob(".record-*"):
             stale.unlink(missing_ok=True)
-        folder = Path(tempfile.mkdtemp(prefix=".work-", dir=directory))
-        try:
-            yield folder
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
+        with _terminated_by_exception():
+            folder = Path(tempfile.mkdtemp(prefix=".work-", dir=directory))
+            try:
+                yield folder
+            finally:
+                shutil.rmtree(folder, ignore_errors=True)
+
+    def clear_leftovers(self) -> None:
+        """Removes the workspaces of runs that were killed, whatever they were getting."""
+        for folder in self.root.glob("*/*/*/.work-*"):
+            with contextlib.suppress(OSError, Timeout), FileLock(folder.parent / ".lock", timeout=0):
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _terminated_by_exception() -> Iterator[None]:
+    """SIGTERM ends the block by SystemExit, so that it cleans up; where nothing else handles the signal."""
+    own = threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    if own:
+        signal.signal(signal.SIGTERM, _exit)
+    try:
+        yield
+    finally:
+        if own:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def _exit(number: int, _frame: object) -> None:
+    raise SystemExit(128 + number)
 
 
 def sha256_of(path: Path) -> str:

@@ -25,6 +25,7 @@ OPERATIONS = {
 }
 STRINGS = {"type": "list", "elements": "str", "default": []}
 NOBODY: dict[str, Any] = {"answered": True, "problem": "", "nodes": {}, "shares": {}, "marks": {}}
+KNOWN = ("nodes", "shares", "kubelets", "api_servers", "service_cidrs", "dns_address", "settings")
 
 
 class ActionModule(ActionBase):
@@ -83,5 +84,5 @@ class ActionModule(ActionBase):
             known = call(self, task_vars, "membership", spec | {"operation": "ask"})
         except (AnsibleConnectionFailure, AnsibleError) as error:
             return {"answered": False, "problem": str(error)}
-        found = {"nodes": known.nodes, "shares": known.shares, "marks": plain(known.marks)}
-        return {"answered": True, "problem": "", **found}
+        found = {name: getattr(known, name) for name in KNOWN}
+        return {"answered": True, "problem": "", "marks": plain(known.marks), **found}

@@ -35,6 +35,7 @@ class ActionModule(ActionBase):
                 "reports": {"type": "str"},
                 "knowledge": {"type": "dict", "default": {}},
                 "welcome": STRINGS | {"default": []},
+                "roles": STRINGS | {"default": []},
                 "change": {
                     "type": "dict",
                     "options": {
@@ -58,9 +59,10 @@ class ActionModule(ActionBase):
                 Path(variables["inventory_dir"]),
                 reports,
                 Knowledge.model_validate(
-                    {key: arguments["knowledge"].get(key, {}) for key in ("nodes", "shares", "marks")}
+                    {key: value for key, value in arguments["knowledge"].items() if key in Knowledge.model_fields}
                 ),
                 arguments["welcome"],
+                arguments["roles"],
             )
             if change := arguments["change"]:
                 if change["verb"] == "reboot":

@@ -24,6 +24,11 @@ options:
     type: list
     elements: str
     default: []
+  roles:
+    description: The roles that this run is limited to. Empty for a whole run.
+    type: list
+    elements: str
+    default: []
   change:
     description:
       - A change of membership that is asked for. Refused where its hosts are not what it is about, or none would stay.

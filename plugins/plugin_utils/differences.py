@@ -30,7 +30,7 @@ def as_diff(changes: Iterable[Mapping[str, Any]], restart: str | None) -> list[d
             entries.append(_file_entry(change))
         elif change["kind"] == "binary":
             before = f"sha256:{change['before']}" if change["before"] else "absent"
-            after = f"sha256:{change['after']}" if change["after"] else "to be fetched"
+            after = f"sha256:{change['after']}" if change["after"] else "to be fetched or built"
             others.append((f"{change['path']}: {before}", f"{change['path']}: {after} ({change['version']})"))
         elif change["kind"] == "directory":
             before = change["before_attributes"] or "absent"

@@ -125,7 +125,9 @@ def test_etcd_begins_on_all_its_members_or_not_at_all(lab: Lab, tmp_path: Path) 
     more.write_text(yaml.safe_dump({"etcd": {"hosts": {other: None}}}))
     etcd = ROOT / "playbooks" / "etcd.yml"
     for check in ([], ["--check"]):
-        said = " ".join(run("ansible-playbook", etcd, "-i", more, "--limit", name, *check, code=2).split())
+        # Without the preflight checks, which refuse two members of a new cluster before that.
+        unchecked = ("-e", "preflight_done=true", "--limit", name, *check)
+        said = " ".join(run("ansible-playbook", etcd, "-i", more, *unchecked, code=2).split())
         assert f"its members begin together: {other} is not part of this run" in said
     assert lab.sh(lab.host(name), "ls -d /var/lib/etcd /etc/etcd 2>/dev/null || true") == ""
 

@@ -4,7 +4,8 @@ about      what the case is
 files      {path in the inventory: text}; hosts.yml and group_vars/all.yml are those below where they are not given
 reports    {host: what differs from a good report}, where hosts were asked; without it none was
 formed     true: the cluster exists
-knowledge  what the living cluster says: {nodes: {name: address}, marks: {mark: {name, address, machine_id, at}}}
+knowledge  what the living cluster's API says, as cluster/membership.py has it; without it no API server answers
+roles      what the run is limited to
 welcome    hosts that come back on purpose
 errors     all of them, in order; none means that it loads
 warnings   those of an inventory that loads
@@ -52,7 +53,7 @@ ADDRESSES = {"control-1": "192.0.2.11/24", "node-1": "192.0.2.21/24"}
 @pytest.mark.parametrize("path", sorted(CASES.glob("*.yml")), ids=lambda path: path.stem)
 def test_case(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     case = yaml.safe_load(path.read_text(encoding="utf-8"))
-    keys = {"about", "files", "reports", "formed", "knowledge", "welcome", "errors", "warnings"}
+    keys = {"about", "files", "reports", "formed", "knowledge", "welcome", "roles", "errors", "warnings"}
     assert case.keys() <= keys
     monkeypatch.chdir(tmp_path)
     inventory = Path("inventory")
@@ -66,8 +67,9 @@ def test_case(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     reports = {name: report(name, said) for name, said in case.get("reports", {}).items()}
     try:
         known = known_inputs()
-        knowledge = Knowledge.model_validate(case.get("knowledge", {}))
-        cluster = Cluster.from_inputs(load(inventory, known), known, reports, knowledge, case.get("welcome", []))
+        knowledge = Knowledge.model_validate({"answered": "knowledge" in case, **case.get("knowledge", {})})
+        welcome, roles = case.get("welcome", []), case.get("roles", [])
+        cluster = Cluster.from_inputs(load(inventory, known), known, reports, knowledge, welcome, roles)
     except InputError as error:
         found, warnings = [str(problem).replace(str(tmp_path), "TMP") for problem in error.problems], []
     else:

@@ -159,6 +159,15 @@ class API:
             except (OSError, http.client.HTTPException):
                 return False
 
+    def version(self, server: str) -> str:
+        """The version of an API server of this cluster, empty where it does not answer at once."""
+        with contextlib.closing(self._connect(server, CHOOSING)) as connection:
+            try:
+                connection.request("GET", "/version")
+                return str(json.loads(connection.getresponse().read())["gitVersion"]).removeprefix("v")
+            except (OSError, http.client.HTTPException, ValueError, LookupError, TypeError):
+                return ""
+
     def _connect(self, server: str, timeout: float) -> http.client.HTTPSConnection:
         netloc = urllib.parse.urlsplit(server).netloc
         return http.client.HTTPSConnection(netloc, timeout=timeout, context=self._context)

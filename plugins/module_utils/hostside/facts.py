@@ -63,6 +63,8 @@ class Facts(NamedTuple):
     cgroups: ControlGroups
     digests: Dict[str, Optional[str]]
     components: List[str]
+    versions: Dict[str, str]
+    settings: Dict[str, Dict[str, str]]
     engines: List[str]
     docker_containers: int
     resolvers: List[str]

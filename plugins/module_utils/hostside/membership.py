@@ -2,7 +2,10 @@
 
 spec: server, authority, certificate, key (paths on the host), operation, check, seconds, and
     ask                      {nodes: {name: address}, shares: {name: podCIDR},
-                             marks: {mark: {name, machine_id, address, at}}}
+                             marks: {mark: {name, machine_id, address, at}},
+                             kubelets: {name: version}, api_servers: {address: version, "" where it does not answer},
+                             service_cidrs: {ServiceCIDR: [CIDR]}, dns_address: "" without a Service for the DNS,
+                             settings: those of this host, as settings.py finds them}
     foresee  name            {there, silent, pods, lost, empty_dirs}: what its removal costs
     drain    name            {changes, silent}: the node is cordoned, and drained unless its kubelet does not report
     force    name            {changes}: the pods of a node whose kubelet does not report are deleted at once
@@ -18,12 +21,16 @@ import time
 from typing import Any, Dict, List, NamedTuple, Optional
 from urllib.parse import quote
 
-from . import drain, nodes, notes
+from . import drain, nodes, notes, settings
 from .answers import Answer, Changes
 from .api import API, Document, operate
 from .errors import HostError
+from .host import Host
 
 MARKS = "kubeinstall-removed"
+DNS = "/api/v1/namespaces/kube-system/services/kube-dns"
+# Each API server that runs keeps its address in it, and one that stops is out of it within 15 s.
+API_SERVERS = "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices/kubernetes"
 
 
 class Mark(NamedTuple):
@@ -37,6 +44,11 @@ class Known(NamedTuple):
     nodes: Dict[str, str]
     shares: Dict[str, str]
     marks: Dict[str, Mark]
+    kubelets: Dict[str, str]
+    api_servers: Dict[str, str]
+    service_cidrs: Dict[str, List[str]]
+    dns_address: str
+    settings: Dict[str, Dict[str, str]]
 
 
 class Foreseen(NamedTuple):
@@ -67,12 +79,20 @@ def main(spec: Dict[str, Any]) -> Dict[str, Any]:
     return operate(spec, _OPERATIONS, ANSWERS)
 
 
-def ask(api: API, _spec: Dict[str, Any]) -> Dict[str, Any]:
+def ask(api: API, spec: Dict[str, Any]) -> Dict[str, Any]:
     nodes = api.request("GET", "/api/v1/nodes")["items"]
     return {
         "nodes": {node["metadata"]["name"]: _address(node) for node in nodes},
         "shares": {node["metadata"]["name"]: node["spec"].get("podCIDR", "") for node in nodes},
         "marks": notes.read(api, MARKS),
+        "kubelets": {node["metadata"]["name"]: _kubelet(node) for node in nodes},
+        "api_servers": _api_servers(api),
+        "service_cidrs": {
+            one["metadata"]["name"]: one["spec"].get("cidrs", [])
+            for one in (api.get("/apis/networking.k8s.io/v1/servicecidrs") or {"items": []})["items"]
+        },
+        "dns_address": ((api.get(DNS) or {}).get("spec") or {}).get("clusterIP", ""),
+        "settings": settings.found(Host(spec.get("root", "/"))),
     }
 
 
@@ -155,6 +175,18 @@ def _known(node: Optional[Document]) -> Dict[str, str]:
     if node is None:
         return {}
     return {"machine_id": node["status"].get("nodeInfo", {}).get("machineID", ""), "address": _address(node)}
+
+
+def _kubelet(node: Document) -> str:
+    """Its version, empty until it has reported."""
+    return str(node["status"].get("nodeInfo", {}).get("kubeletVersion", "")).removeprefix("v")
+
+
+def _api_servers(api: API) -> Dict[str, str]:
+    endpoints = api.get(API_SERVERS) or {}
+    port = next((one["port"] for one in endpoints.get("ports") or []), 443)
+    addresses = [address for one in endpoints.get("endpoints") or [] for address in one["addresses"]]
+    return {address: api.version(f"https://{address}:{port}") for address in addresses}
 
 
 def _address(node: Document) -> str:

@@ -12,9 +12,9 @@ import shutil
 import socket
 import struct
 import time
-from typing import Any, Iterator, Union
+from typing import Any, Iterable, Iterator, Union
 
-from . import expiry, flannel
+from . import expiry, flannel, settings
 from .answers import Answer
 from .facts import Facts, Unprivileged
 from .files import digest_of, read
@@ -55,6 +55,7 @@ def main(spec: dict[str, Any]) -> dict[str, Any]:
     disk: {directory: {free: MiB, device}}, ports: [{port, address, process, pid, unit, ours}],
     features: {kernel module: "loaded", "built in", "loadable" or ""}, programs: [those found],
     cgroups: {version, controllers}, digests: {path: sha256 or null}, components: [name],
+    versions: {program: version} of those that we installed, settings: as settings.py finds them,
     engines: [unit of a container engine that was installed as a package], docker_containers: how many Docker has,
     resolvers: [address in /etc/resolv.conf], selinux_off: [boolean that is off where SELinux enforces],
     firewalld: [source that it trusts], or null where it does not run,
@@ -91,6 +92,8 @@ def main(spec: dict[str, Any]) -> dict[str, Any]:
         cgroups=cgroups(host),
         digests={path: digest_of(host.path(path)) for path in spec["digests"]},
         components=sorted(records),
+        versions=versions(host, records),
+        settings=settings.found(host),
         resolvers=resolvers(host),
         selinux_off=selinux_off(host),
         firewalld=firewalld(host),
@@ -141,6 +144,16 @@ def components(host: Host) -> dict[str, Any]:
         if name.endswith(".json"):
             with contextlib.suppress(ValueError):
                 found[name[: -len(".json")]] = json.loads(read(f"{directory}/{name}") or "{}").get("unit")
+    return found
+
+
+def versions(host: Host, names: Iterable[str]) -> dict[str, str]:
+    """{program: version} in the records of these components: what they were ready with last."""
+    found: dict[str, str] = {}
+    for name in names:
+        with contextlib.suppress(ValueError, AttributeError):
+            recorded = json.loads(read(host.path(f"{DIRECTORY}/{name}.json")) or "{}").get("versions", {})
+            found.update({program: str(version) for program, version in recorded.items()})
     return found
 
 

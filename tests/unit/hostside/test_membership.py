@@ -10,6 +10,7 @@ from ansible_collections.kubeinstall.cluster.plugins.module_utils.hostside impor
 from ansible_collections.kubeinstall.cluster.plugins.module_utils.hostside.api import API, RefusedError
 from ansible_collections.kubeinstall.cluster.plugins.module_utils.hostside.errors import HostError
 
+from kubeinstall.components import Catalogue
 from tests.unit.hostside.nodes import budget, pod, report, rooted
 
 Document = dict[str, Any]
@@ -98,6 +99,41 @@ def test_what_the_cluster_knows(api: API, api_access: Document, node: str) -> No
     said = membership.main(spec(api_access, "ask", node))
     assert said["nodes"][node] == "192.0.2.21"
     assert isinstance(said["marks"], dict)
+    assert said["kubelets"][node] == ""
+    assert said["service_cidrs"] == {"kubernetes": ["10.96.0.0/24"]}
+    assert said["dns_address"] == ""
+    assert said["settings"] == {}
+
+
+def test_which_api_servers_run_and_of_which_version(api: API, api_access: Document, node: str) -> None:
+    port = int(api_access["server"].rpartition(":")[2])
+    endpoints = {
+        "apiVersion": "discovery.k8s.io/v1",
+        "kind": "EndpointSlice",
+        "metadata": {"name": "kubernetes"},
+        "addressType": "IPv4",
+        # The API takes no loopback address as an endpoint; this one is nobody's.
+        "endpoints": [{"addresses": ["192.0.2.1"]}],
+        "ports": [{"name": "https", "port": port}],
+    }
+    service = {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": "kube-dns"},
+        "spec": {"clusterIP": "10.96.0.10", "ports": [{"port": 53}]},
+    }
+    slices, services = membership.API_SERVERS.rpartition("/")[0], membership.DNS.rpartition("/")[0]
+    api.request("POST", slices, endpoints)
+    api.request("POST", services, service)
+    try:
+        said = membership.main(spec(api_access, "ask", node))
+    finally:
+        api.request("DELETE", membership.API_SERVERS)
+        api.request("DELETE", membership.DNS)
+    assert said["api_servers"] == {"192.0.2.1": ""}
+    assert said["dns_address"] == "10.96.0.10"
+    assert api.version(api_access["server"]) == Catalogue.load().default("kubernetes")
+    assert api.version("https://127.0.0.1:1") == ""
 
 
 def test_a_pod_that_is_gone_is_no_obstacle(api: API, node: str) -> None:
