@@ -6,7 +6,6 @@ What a run needs is imported inside, so that help and completion come at once.
 from __future__ import annotations
 
 import difflib
-import re
 from collections.abc import Iterable, Mapping
 from contextlib import nullcontext
 from pathlib import Path
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
     from kubeinstall.cluster import Cluster
     from kubeinstall.events import RunResult
 
-__all__ = ["play", "provision", "refuse_unknown"]
+__all__ = ["play", "provision", "refuse_unknown", "refuse_unmatched"]
 
 # Components of one container engine only; the others are needed with either.
 ENGINES = {"containerd": "containerd", "runc": "containerd", "cri-dockerd": "docker"}
@@ -40,9 +39,7 @@ def provision(
 ) -> None:
     """Gets the components into the cache, then runs the playbooks. Exits where something does not end well."""
     cluster = load_cluster(inventory)
-    parts = [part.lstrip("!&") for part in re.split(r"[,:]", limit) if part]
-    plain = [part for part in parts if re.fullmatch(r"[\w.-]+", part)]
-    refuse_unknown("host or group", plain, {"all", *(n for h in cluster.hosts for n in (h.name, *h.groups))})
+    refuse_unmatched(inventory, limit)
     missing = _missing(cluster)
     if missing:
         # Getting them may take a quarter of an hour: what stands in the way of the run is said before.
@@ -113,6 +110,14 @@ def play(
     if result.status != "ok":
         raise typer.Exit(EXIT_CODES[result.status])
     return result
+
+
+def refuse_unmatched(inventory: Path, limit: str) -> None:
+    """InputError where a limit, or a part of it, matches no host."""
+    if limit:
+        from kubeinstall.cluster.inventory import check_limit
+
+        check_limit(inventory, limit)
 
 
 def refuse_unknown(kind: str, names: Iterable[str], known: Iterable[str]) -> None:

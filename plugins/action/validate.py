@@ -55,7 +55,7 @@ class ActionModule(ActionBase):
             cluster = Cluster.from_hostvars(
                 variables["groups"],
                 hostvars,
-                Path(variables["inventory_dir"]),
+                _inventory(variables),
                 reports,
                 Knowledge.model_validate(
                     {key: arguments["knowledge"].get(key, {}) for key in ("nodes", "shares", "marks")}
@@ -82,6 +82,13 @@ class ActionModule(ActionBase):
             "etcd_restoring": "restoring" in (PKI(cluster.pki_directory).formed or {}),
             "warnings": [str(warning) for warning in cluster.warnings],
         }
+
+
+def _inventory(variables: Mapping[str, Any]) -> Path:
+    """The inventory, or its directory where there are several in it."""
+    sources = variables.get("ansible_inventory_sources") or ()
+    only = Path(sources[0]) if len(sources) == 1 else Path()
+    return only if only.is_file() else Path(variables["inventory_dir"])
 
 
 def _report(answer: Mapping[str, Any]) -> Report:

@@ -116,6 +116,14 @@ def test_a_misspelt_limit_is_refused_before_a_host_is_asked(inventory: Path) -> 
     assert done.code == 2
     assert "there is no host or group cp2 (did you mean cp1?)" in done.err
     assert "there is no host or group nod (did you mean node?)" in done.err
+    done = kubeinstall("run", "etcd", "-i", str(inventory), "--limit", "cp[1:2]")
+    assert done.code == 2
+    assert (
+        "cp[1:2] matches no host: a range in brackets picks from the hosts of a group (did you mean cp1?)" in done.err
+    )
+    done = kubeinstall("run", "etcd", "-i", str(inventory), "--limit", "cp1,!control_plane")
+    assert done.code == 2
+    assert "--limit: cp1,!control_plane leaves no host of the cluster" in done.err
 
 
 def test_a_reboot_refuses_wrong_names_before_a_host_is_asked(inventory: Path) -> None:
