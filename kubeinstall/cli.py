@@ -78,14 +78,20 @@ def validate(inventory: InventoryPath = DEFAULT_INVENTORY) -> None:
 
 @app.command(epilog=_EXAMPLE + "kubeinstall apply --check --diff    or    kubeinstall apply -i inventory/production")
 def apply(
-    inventory: InventoryPath = DEFAULT_INVENTORY, check: Check = False, diff: Diff = False, limit: Limit = ""
+    inventory: InventoryPath = DEFAULT_INVENTORY,
+    check: Check = False,
+    diff: Diff = False,
+    limit: Limit = "",
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Don't ask before objects that left cluster_manifests go with their data.")
+    ] = False,
 ) -> None:
     """Make the hosts what the inventory says.
 
     A cluster from nothing, or the differences on a living one. A run that was interrupted or that failed goes on from
     where it was when it is started again.
     """
-    provision(inventory, ["site"], check=check, diff=diff, limit=limit)
+    provision(inventory, ["site"], check=check, diff=diff, limit=limit, yes=yes)
     if not check:
         option = "" if inventory == DEFAULT_INVENTORY else f" -i {inventory}"
         typer.echo(f"Next: kubeinstall verify{option}    or    kubeinstall kubectl{option} get nodes")

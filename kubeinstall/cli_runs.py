@@ -6,6 +6,7 @@ What a run needs is imported inside, so that help and completion come at once.
 from __future__ import annotations
 
 import difflib
+import sys
 from collections.abc import Iterable, Mapping
 from contextlib import nullcontext
 from pathlib import Path
@@ -36,8 +37,12 @@ def provision(
     diff: bool,
     limit: str,
     extra_vars: Mapping[str, Any] | None = None,
+    yes: bool = False,
 ) -> None:
-    """Gets the components into the cache, then runs the playbooks. Exits where something does not end well."""
+    """Gets the components into the cache, then runs the playbooks. Exits where something does not end well.
+
+    Asks before objects that left cluster_manifests are deleted with their data, unless `yes`.
+    """
     cluster = load_cluster(inventory)
     refuse_unmatched(inventory, limit)
     missing = _missing(cluster)
@@ -45,7 +50,21 @@ def provision(
         # Getting them may take a quarter of an hour: what stands in the way of the run is said before.
         play(cluster, inventory, ["preflight"], check=True, limit=limit)
         _fetch(missing)
-    play(cluster, inventory, playbooks, check=check, diff=diff, limit=limit, extra_vars=extra_vars)
+    options: dict[str, Any] = {"check": check, "diff": diff, "limit": limit}
+    agreed = {**(extra_vars or {}), "prune_confirm": True}
+    result = _play(cluster, inventory, playbooks, **options, extra_vars=agreed if yes else extra_vars)
+    if (losses := _data_losses(result)) and sys.stdin.isatty():
+        for loss in losses:
+            typer.echo(f"would be deleted: {loss}")
+        if typer.confirm(f"Delete them with their data? The cluster is {cluster.name}"):
+            result = _play(cluster, inventory, playbooks, **options, extra_vars=agreed)
+    _exit_unless_ok(result)
+
+
+def _data_losses(result: RunResult) -> list[str]:
+    """What the run has refused to delete unasked."""
+    failed = [event.result for event in result.events if event.kind == "failed"]
+    return [str(loss) for one in failed for loss in one.get("data_losses") or ()]
 
 
 def _missing(cluster: Cluster) -> list[tuple[str, str]]:
@@ -93,6 +112,21 @@ def play(
     extra_vars: Mapping[str, Any] | None = None,
 ) -> RunResult:
     """Runs the playbooks and shows what they do. Exits where that does not end well."""
+    result = _play(cluster, inventory, playbooks, check=check, diff=diff, limit=limit, extra_vars=extra_vars)
+    _exit_unless_ok(result)
+    return result
+
+
+def _play(
+    cluster: Cluster,
+    inventory: Path,
+    playbooks: Iterable[str],
+    *,
+    check: bool,
+    diff: bool,
+    limit: str,
+    extra_vars: Mapping[str, Any] | None,
+) -> RunResult:
     from rich.console import Console
 
     from kubeinstall import report, runs
@@ -107,9 +141,12 @@ def play(
             files, inventory, check=check, diff=diff, limit=limit, extra_vars=extra_vars, on_event=view.hear
         )
     report.summary(console, result, check=check)
+    return result
+
+
+def _exit_unless_ok(result: RunResult) -> None:
     if result.status != "ok":
         raise typer.Exit(EXIT_CODES[result.status])
-    return result
 
 
 def refuse_unmatched(inventory: Path, limit: str) -> None:

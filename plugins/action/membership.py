@@ -7,8 +7,10 @@ from typing import Any
 
 from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure, AnsibleError
 from ansible.plugins.action import ActionBase
+from ansible_collections.kubeinstall.cluster.plugins.module_utils.hostside.prune import entries
 from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.arguments import API_OF_THE_HOST
 from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.border import plain
+from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.documents import DocumentError, from_file, objects
 from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.hostcall import call
 
 from kubeinstall.errors import PKIError
@@ -24,7 +26,7 @@ OPERATIONS = {
 }
 FORESEEN = ("there", "silent", "pods", "lost", "empty_dirs")
 STRINGS = {"type": "list", "elements": "str", "default": []}
-NOBODY: dict[str, Any] = {"answered": True, "problem": "", "nodes": {}, "shares": {}, "marks": {}}
+NOBODY: dict[str, Any] = {"answered": True, "problem": "", "nodes": {}, "shares": {}, "marks": {}, "data_losses": []}
 
 
 class ActionModule(ActionBase):
@@ -43,6 +45,8 @@ class ActionModule(ActionBase):
                 "address": {"type": "str"},
                 "kinds": STRINGS | {"choices": ["node", "etcd"]},
                 "marks": STRINGS,
+                "owner": {"type": "str"},
+                "manifests": {"type": "list", "elements": "dict", "default": []},
                 "timeout": {"type": "int", "default": 300},
             },
             required_if=[
@@ -58,6 +62,8 @@ class ActionModule(ActionBase):
         spec["name"] = arguments["name"]
         state = arguments["state"]
         if state == "asked":
+            if arguments["owner"]:
+                spec |= {"owner": arguments["owner"], "wanted": _entries(arguments["manifests"])}
             return result | self._ask(variables, spec, Path(arguments["pki_directory"]))
         if state == "welcome":
             spec["marks"] = arguments["marks"]
@@ -84,4 +90,16 @@ class ActionModule(ActionBase):
         except (AnsibleConnectionFailure, AnsibleError) as error:
             return {"answered": False, "problem": str(error)}
         found = {"nodes": known.nodes, "shares": known.shares, "marks": plain(known.marks)}
+        found["data_losses"] = known.data_losses
         return {"answered": True, "problem": "", **found}
+
+
+def _entries(manifests: list[dict[str, Any]]) -> list[dict[str, str]]:
+    """What the manifests list. One that is no manifest is said by the judgement of the inventory."""
+    found: list[tuple[str, Any]] = []
+    try:
+        for item in manifests:
+            found += from_file(item["file"]) if "file" in item else [("", item["object"])]
+        return entries([item["object"] for item in objects(found)])
+    except DocumentError:
+        return []

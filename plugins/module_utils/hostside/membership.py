@@ -2,7 +2,8 @@
 
 spec: server, authority, certificate, key (paths on the host), operation, check, seconds, and
     ask                      {nodes: {name: address}, shares: {name: podCIDR},
-                             marks: {mark: {name, machine_id, address, at}}}
+                             marks: {mark: {name, machine_id, address, at}}, data_losses}
+             owner, wanted   where manifests are to be applied: [entry of hostside/prune.py]
     foresee  name            {there, silent, pods, lost, empty_dirs}: what its removal costs
     drain    name            {changes, silent}: the node is cordoned, and drained unless its kubelet does not report
     force    name            {changes}: the pods of a node whose kubelet does not report are deleted at once
@@ -18,7 +19,7 @@ import time
 from typing import Any, Dict, List, NamedTuple, Optional
 from urllib.parse import quote
 
-from . import drain, nodes, notes
+from . import drain, nodes, notes, prune
 from .answers import Answer, Changes
 from .api import API, Document, operate
 from .errors import HostError
@@ -37,6 +38,7 @@ class Known(NamedTuple):
     nodes: Dict[str, str]
     shares: Dict[str, str]
     marks: Dict[str, Mark]
+    data_losses: List[str]
 
 
 class Foreseen(NamedTuple):
@@ -67,12 +69,13 @@ def main(spec: Dict[str, Any]) -> Dict[str, Any]:
     return operate(spec, _OPERATIONS)
 
 
-def ask(api: API, _spec: Dict[str, Any]) -> Dict[str, Any]:
+def ask(api: API, spec: Dict[str, Any]) -> Dict[str, Any]:
     nodes = api.request("GET", "/api/v1/nodes")["items"]
     return {
         "nodes": {node["metadata"]["name"]: _address(node) for node in nodes},
         "shares": {node["metadata"]["name"]: node["spec"].get("podCIDR", "") for node in nodes},
         "marks": notes.read(api, MARKS),
+        "data_losses": prune.asked(api, spec["owner"], spec["wanted"]) if "owner" in spec else [],
     }
 
 

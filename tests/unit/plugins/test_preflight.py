@@ -85,3 +85,36 @@ def test_a_limit_asks_fewer_hosts_and_judges_the_whole_inventory(tmp_path: Path)
     assert "gone: it cannot be reached" not in limited.stdout
     assert "there is no variable kubelet_max_pods" in limited.stdout
     assert "gone, lost, unready, " in limited.stdout
+
+
+REFUSAL = """\
+- name: Judge
+  hosts: here
+  gather_facts: false
+  tasks:
+    - name: Judge with consent
+      kubeinstall.cluster.validate: {data_losses: [PersistentVolumeClaim shop/data], prune_confirm: true}
+    - name: Judge without consent
+      kubeinstall.cluster.validate: {data_losses: [PersistentVolumeClaim shop/data]}
+"""
+
+
+def test_data_is_not_deleted_unasked(tmp_path: Path) -> None:
+    run(tmp_path, "--list-tasks")
+    (tmp_path / "refusal.yml").write_text(REFUSAL)
+    hosts = HOSTS.replace("    here: {ansible_connection", "    here: {ansible_host: 192.0.2.11, ansible_connection")
+    (tmp_path / "hosts.yml").write_text(hosts)
+    results = {}
+    for mode in ((), ("--check",)):
+        command = [sys.executable, "-m", "ansible", "playbook", "-i", str(tmp_path / "hosts.yml"), *mode]
+        environment = {**os.environ, "ANSIBLE_CONFIG": str(collection_root() / "ansible.cfg"), "COLUMNS": "1000"}
+        environment["PYTHONPATH"] = str(collection_root())
+        results[mode] = subprocess.run(
+            [*command, str(tmp_path / "refusal.yml")], capture_output=True, text=True, check=False, env=environment
+        )
+    refused, checked = results.values()
+    assert refused.returncode == 2, refused.stdout
+    assert "ok=1 " in refused.stdout
+    assert "- PersistentVolumeClaim shop/data\nList them again, or allow it" in refused.stdout + refused.stderr
+    assert checked.returncode == 0, checked.stdout
+    assert "a run without --check asks first" in checked.stdout + checked.stderr
