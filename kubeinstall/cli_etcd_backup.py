@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,10 +18,11 @@ __all__ = ["backup", "restore"]
 
 SWAP = "Put the store until now aside, and the restored one in its place"
 
+# A text: a path forgets the slash at its end.
 To = Annotated[
-    Path | None,
+    str,
     typer.Option(
-        "--to", metavar="FILE", help="A file, or a folder; .kubeinstall/backups beside the inventory if not given."
+        "--to", metavar="FILE", help="A file, or an existing folder; .kubeinstall/backups of the inventory by default."
     ),
 ]
 From = Annotated[
@@ -32,7 +34,7 @@ File = Annotated[Path, typer.Argument(metavar="FILE", help="A backup that `etcd 
 
 def backup(
     inventory: InventoryPath = DEFAULT_INVENTORY,
-    to: To = None,
+    to: To = "",
     source: From = "",
     stored: Stored = False,
     check: Check = False,
@@ -48,7 +50,7 @@ def backup(
         refuse_unknown("etcd member", [source], members)
     elif stored:
         raise InputError("--stored needs the member whose backup is fetched", remedy=f"--from {members[0]}")
-    place = backups.destination(str(to.absolute()) if to else "", cluster.state_directory, cluster.name)
+    place = backups.destination(os.path.join(Path.cwd(), to) if to else "", cluster.state_directory, cluster.name)
     variables: dict[str, Any] = {"backup_file": str(place)}
     variables |= {"backup_from": source, "backup_stored": stored} if source else {}
     play(cluster, inventory, ["etcd_backup"], check=check, extra_vars=variables)

@@ -110,9 +110,14 @@ def play(
     diff: bool = False,
     limit: str = "",
     extra_vars: Mapping[str, Any] | None = None,
+    unchanged: str = "",
 ) -> RunResult:
-    """Runs the playbooks and shows what they do. Exits where that does not end well."""
-    result = _play(cluster, inventory, playbooks, check=check, diff=diff, limit=limit, extra_vars=extra_vars)
+    """Runs the playbooks and shows what they do. Exits where that does not end well.
+
+    `unchanged` is said where nothing changed.
+    """
+    options: dict[str, Any] = {"check": check, "diff": diff, "limit": limit, "unchanged": unchanged}
+    result = _play(cluster, inventory, playbooks, **options, extra_vars=extra_vars)
     _exit_unless_ok(result)
     return result
 
@@ -126,6 +131,7 @@ def _play(
     diff: bool,
     limit: str,
     extra_vars: Mapping[str, Any] | None,
+    unchanged: str = "",
 ) -> RunResult:
     from rich.console import Console
 
@@ -140,7 +146,7 @@ def _play(
         result = runs.run(
             files, inventory, check=check, diff=diff, limit=limit, extra_vars=extra_vars, on_event=view.hear
         )
-    report.summary(console, result, check=check)
+    report.summary(console, result, check=check, unchanged=unchanged)
     return result
 
 

@@ -202,8 +202,11 @@ def _coloured(diff: str) -> Text:
     return text
 
 
-def summary(console: Console, result: RunResult, *, check: bool = False) -> None:
-    """How a run ended: the hosts, the slowest steps, the failures in full, where the journal is and what to do."""
+def summary(console: Console, result: RunResult, *, check: bool = False, unchanged: str = "") -> None:
+    """How a run ended: the hosts, the slowest steps, the failures in full, where the journal is and what to do.
+
+    `unchanged` is what it means that nothing changed, where the run was a part of something else.
+    """
     if result.stats:
         listed = result.stats
         if len(listed) > _MANY_HOSTS:
@@ -216,6 +219,9 @@ def summary(console: Console, result: RunResult, *, check: bool = False) -> None
         console.print(Text("slowest: " + "  ·  ".join(slow), "dim"), soft_wrap=True)
     for text in _failure_blocks(result.failures):
         console.print(text, soft_wrap=True, highlight=False)
+    if unchanged and result.status == "ok" and not result.changed:
+        console.print(Text(f"{unchanged} ({_seconds(result.seconds)})", "bold"), soft_wrap=True, highlight=False)
+        return
     console.print(_last_words(result, check=check), soft_wrap=True, highlight=False)
 
 
