@@ -59,7 +59,7 @@ def destination(to: str, state_directory: Path, cluster: str, now: datetime | No
     """Where a backup goes: to a file, into a folder, or (`to` is empty) into the cluster's own. KubeinstallError where
     nothing can be written. With a slash at its end it is a folder, which has to exist."""
     now = now or datetime.now(UTC)
-    place = Path(to) if to else state_directory / DIRECTORY
+    place = Path(to).absolute() if to else state_directory / DIRECTORY
     if not to:
         try:
             place.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -50,7 +49,7 @@ def backup(
         refuse_unknown("etcd member", [source], members)
     elif stored:
         raise InputError("--stored needs the member whose backup is fetched", remedy=f"--from {members[0]}")
-    place = backups.destination(os.path.join(Path.cwd(), to) if to else "", cluster.state_directory, cluster.name)
+    place = backups.destination(to, cluster.state_directory, cluster.name)
     variables: dict[str, Any] = {"backup_file": str(place)}
     variables |= {"backup_from": source, "backup_stored": stored} if source else {}
     play(cluster, inventory, ["etcd_backup"], check=check, extra_vars=variables)

@@ -175,7 +175,7 @@ def test_summary_of_a_failed_run_has_it_all() -> None:
 
 def test_a_part_of_a_run_says_what_it_means_that_nothing_changed() -> None:
     where = console()
-    report.summary(where, result(seconds=1.0), unchanged="No other host had to change")
+    report.summary(where, result(seconds=1.0, stats={"a": HostStats(ok=3)}), unchanged="No other host had to change")
     assert "No other host had to change (1.0 s)" in said(where)
     assert "Nothing to do" not in said(where)
 
