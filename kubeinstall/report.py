@@ -166,7 +166,8 @@ class View:
             for one in shown:
                 self._same.setdefault(one, []).append(event.host)
             if not self._console.is_terminal:
-                self._line(Text(f"changed {event.host}  {event.step}  ({_seconds(event.seconds)})"))
+                verb = "would change" if self._check else "changed"
+                self._line(Text(f"{verb} {event.host}  {event.step}  ({_seconds(event.seconds)})"))
 
     def _set(self, host: str, step: str) -> None:
         with self._lock:
