@@ -89,7 +89,8 @@ class View:
         elif event.kind == "warning":
             self._line(Text(f"warning: {event.message}", "yellow"))
         elif event.kind == "diff":
-            self._diffs.setdefault((event.host, event.step), []).extend(difference(one) for one in event.diff)
+            if shown := [text for one in event.diff if (text := difference(one))]:
+                self._diffs.setdefault((event.host, event.step), []).extend(shown)
         elif event.kind == "start":
             self._set(event.host, event.step)
         elif event.kind in OUTCOMES:

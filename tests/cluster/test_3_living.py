@@ -99,7 +99,8 @@ def test_labels_taints_and_the_users_manifests_are_applied_and_taken_back(cluste
     node = json.loads(cluster.kubectl("get", "node", name, "-o", "json"))
     assert "rack" not in node["metadata"]["labels"]
     assert "taints" not in node["spec"]
-    cluster.kubectl("delete", "configmap", "mine")
+    assert "NotFound" in cluster.kubectl("get", "configmap", "mine", code=None)
+    cluster.changes_nothing("cluster_manifests")
 
 
 def test_the_example_services_answer_from_outside_and_keep_what_they_are_given(cluster: Cluster) -> None:

@@ -24,7 +24,8 @@ LABEL = "kubeinstall/owner"
 PERMANENT = ("default", "kube-node-lease", "kube-public", "kube-system")
 # API groups of Kubernetes itself, besides those of the domain k8s.io.
 BUILT_IN = ("", "apps", "autoscaling", "batch", "policy")
-ENTRY = ("apiVersion", "kind", "namespace", "name")
+# In the order of JSON, so that a difference shows what differs only.
+ENTRY = ("apiVersion", "kind", "name", "namespace")
 
 Entry = Dict[str, str]
 
@@ -43,8 +44,8 @@ def entries(objects: Sequence[Document]) -> List[Entry]:
         {
             "apiVersion": str(one["apiVersion"]),
             "kind": str(one["kind"]),
-            "namespace": str(one["metadata"].get("namespace") or ""),
             "name": str(one["metadata"]["name"]),
+            "namespace": str(one["metadata"].get("namespace") or ""),
         }
         for one in objects
     ]
