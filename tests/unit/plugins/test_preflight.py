@@ -118,3 +118,22 @@ def test_data_is_not_deleted_unasked(tmp_path: Path) -> None:
     assert "- PersistentVolumeClaim shop/data\nList them again, or allow it" in refused.stdout + refused.stderr
     assert checked.returncode == 0, checked.stdout
     assert "a run without --check asks first" in checked.stdout + checked.stderr
+
+
+def test_variable_files_without_effect_are_refused(tmp_path: Path) -> None:
+    folder = tmp_path / "inventory"
+    for name in ("group_vars/all.yml", "group_vars/all/more.yml", "group_vars/nodes.yml", "host_vars/her.yml"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text("cluster_name: a\n")
+    hosts = HOSTS.replace("    here: {ansible_connection", "    here: {ansible_host: 192.0.2.11, ansible_connection")
+    (folder / "hosts.yml").write_text(hosts)
+    (tmp_path / "judge.yml").write_text(REFUSAL.partition("    - name: Judge without")[0])
+    command = [sys.executable, "-m", "ansible", "playbook", "-i", str(folder), str(tmp_path / "judge.yml")]
+    environment = {**os.environ, "ANSIBLE_CONFIG": str(collection_root() / "ansible.cfg"), "COLUMNS": "1000"}
+    environment["PYTHONPATH"] = str(collection_root())
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    assert done.returncode == 2
+    said = done.stdout + done.stderr
+    assert "group_vars/all.yml: Ansible ignores this file, because the folder all is beside it" in said
+    assert "the inventory has no group nodes (did you mean node?)" in said
+    assert "the inventory has no host her (did you mean here?)" in said
