@@ -23,7 +23,8 @@ def check_variable_files(inputs: Inputs, errors: Findings, warnings: Findings) -
     name that it lacks is a warning.
     """
     unknown = warnings if inputs.shared_directory else errors
-    hosts = set(inputs.groups.get("all", ())) | {host.name for host in inputs.hosts}
+    # Ansible has a localhost of its own.
+    hosts = {"localhost", *inputs.groups.get("all", ()), *(host.name for host in inputs.hosts)}
     groups = {*inputs.groups, *GROUPS, "all", "ungrouped"}
     for folder, kind, known in (("group_vars", "group", groups), ("host_vars", "host", hosts)):
         for name, paths in _by_name(inputs.directory / folder).items():

@@ -150,6 +150,18 @@ def test_last_words(ended: RunResult, check: bool, expected: str) -> None:
     assert expected in said(where)
 
 
+def test_plain_lines_of_a_check_say_what_would_change() -> None:
+    where = console()
+    with report.watch(where, ["a"], check=True) as view:
+        hear(view, event("play"), event("task"), event("start", "a"), event("changed", "a", seconds=1.0))
+        hear(view, event("diff", "a", diff=({"before": "", "after": ""},)), event("stats"))
+    assert [line[9:] for line in said(where).splitlines()] == [
+        "Etcd",
+        "would change a  etcd : Run etcd  (1.0 s)",
+        "a  etcd : Run etcd would change something",
+    ]
+
+
 def test_a_drain_that_was_interrupted_leaves_a_cordoned_node() -> None:
     """The drain itself ends on the control plane; the Node is neither deleted nor given back."""
     left = (event("start", "node-3", report.DRAIN), event("start", "node-1"))

@@ -60,8 +60,12 @@ def find(api: API, owner: str, wanted: List[Entry]) -> Leaving:
     for entry in recorded:
         if _identity(entry) in listed:
             continue
-        path = _path(api, entry)
-        there = api.get(path) if path else None
+        try:
+            path = _path(api, entry)
+            there = api.get(path) if path else None
+        except RefusedError as refusal:
+            what = f"{entry['kind']} {entry['name']} left {owner}, and the API refuses to show it"
+            raise HostError(f"{what}: {refusal.message}") from None
         if there is None or there["metadata"].get("deletionTimestamp"):
             continue
         if there["metadata"].get("labels", {}).get(LABEL) != owner:
@@ -207,4 +211,6 @@ def _instances(api: API, definition: Document) -> str:
     path = f"/apis/{spec['group']}/{version}/{spec['names']['plural']}?limit=1"
     found = (api.get(path) if version else None) or {"items": []}
     count = len(found["items"]) + int((found.get("metadata") or {}).get("remainingItemCount") or 0)
-    return f"{count} {'object' if count == 1 else 'objects'} of this kind are deleted with it" if count else ""
+    if count < 2:
+        return "1 object of this kind is deleted with it" if count else ""
+    return f"{count} objects of this kind are deleted with it"

@@ -201,7 +201,7 @@ def test_data_is_deleted_only_where_that_was_agreed_to(api_access: dict[str, Any
     run(api_access, space, definition, widget, volume, data, stateful(namespace, "Delete"), config_map(namespace, {}))
     losses = [
         f"Widget {name}/one: its controller may delete data with it",
-        f"CustomResourceDefinition widgets.{name}.example.org: 1 object of this kind are deleted with it",
+        f"CustomResourceDefinition widgets.{name}.example.org: 1 object of this kind is deleted with it",
         f"Namespace {name}: all objects in it are deleted",
         f"PersistentVolume {name}: the data of the volume may be deleted",
         f"PersistentVolumeClaim {namespace}/files: the data of the volume may be deleted",
