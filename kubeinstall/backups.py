@@ -57,9 +57,9 @@ def facts_file(path: Path) -> Path:
 
 def destination(to: str, state_directory: Path, cluster: str, now: datetime | None = None) -> Path:
     """Where a backup goes: to a file, into a folder, or (`to` is empty) into the cluster's own. KubeinstallError where
-    nothing can be written."""
+    nothing can be written. With a slash at its end it is a folder, which has to exist."""
     now = now or datetime.now(UTC)
-    place = Path(to) if to else state_directory / DIRECTORY
+    place = Path(to).absolute() if to else state_directory / DIRECTORY
     if not to:
         try:
             place.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -67,6 +67,8 @@ def destination(to: str, state_directory: Path, cluster: str, now: datetime | No
             raise KubeinstallError(f"it cannot be made: {error.strerror}", where=str(place)) from error
     if place.is_dir():
         place = place / f"{cluster}-{now:%Y%m%dT%H%M%SZ}.db"
+    elif to.endswith("/"):
+        raise InputError("there is no such folder", where=to, remedy=f"make it: mkdir -p {to}")
     if not place.parent.is_dir():
         raise InputError("there is no such folder", where=str(place.parent), remedy="make it, or name another file")
     return place

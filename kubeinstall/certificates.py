@@ -149,7 +149,7 @@ def problems(
         said.append(f"it is valid only from {found.not_valid_before_utc:%Y-%m-%d %H:%M} UTC")
     for what, was, wanted in _compared(found, request):
         if was != wanted:
-            said.append(f"its {what} {_listed(was)} instead of {_listed(wanted)}")
+            said.append(f"its {what} {_listed(was)} (wanted: {_listed(wanted)})")
     return said
 
 

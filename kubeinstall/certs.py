@@ -11,7 +11,6 @@ import yaml
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from kubeinstall import runs
@@ -29,7 +28,6 @@ __all__ = ["ask", "described", "late", "on_the_controller", "problems", "show"]
 
 # Where a certificate is that is on no host.
 CONTROLLER = "controller"
-_WIDE = 1000
 Certificate = dict[str, Any]
 
 
@@ -107,14 +105,16 @@ def late(certificate: Mapping[str, Any]) -> bool:
 
 
 def show(console: Console, certificates: Iterable[Mapping[str, Any]]) -> None:
-    """A row for each; those that are to be renewed are marked."""
-    columns = ("host", "for", "path", "subject", "authority", "days", "until")
-    table = Table(*columns, box=None, pad_edge=False, header_style="dim")
+    """A line for each, never cut; those that are to be renewed are marked."""
+    rows = [tuple((name, "dim") for name in ("host", "for", "path", "subject", "authority", "days", "until"))]
     for one in certificates:
         style = "" if not late(one) else "red" if one["problem"] else "yellow"
-        days = Text(str(one["days"] if one["days"] is not None else "-"), style)
-        until = Text(" ".join((one["problem"] or one["expires"][:10], "renew" if style else "")).rstrip(), style)
-        told = (one["component"], one["path"], one["subject"], one["authority"])
-        table.add_row(Text(one["host"], "bold"), *told, days, until)
-    # What is no terminal has no width to keep to.
-    console.print(table, width=None if console.is_terminal else _WIDE)
+        days = str(one["days"] if one["days"] is not None else "-")
+        until = " ".join((one["problem"] or one["expires"][:10], "renew" if style else "")).rstrip()
+        told = ((one[name], "") for name in ("component", "path", "subject", "authority"))
+        rows.append(((one["host"], "bold"), *told, (days, style), (until, style)))
+    widths = [max(len(text) for text, _ in column) for column in zip(*rows, strict=True)]
+    for row in rows:
+        line = Text("  ").join(Text(text.ljust(width), style) for (text, style), width in zip(row, widths, strict=True))
+        line.rstrip()
+        console.print(line, soft_wrap=True, highlight=False)

@@ -5,34 +5,36 @@ What a command needs is imported inside it, so that help and completion come at 
 
 from __future__ import annotations
 
-import importlib
 import json
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from kubeinstall import __version__, paths
+from kubeinstall.cli_commands import Commands, mount
 from kubeinstall.cli_init import init
 from kubeinstall.cli_runs import provision, refuse_unknown
 from kubeinstall.cli_support import DEFAULT_INVENTORY, Check, Diff, InventoryPath, Limit, load_cluster
 from kubeinstall.errors import KubeinstallError
 
-if TYPE_CHECKING:
-    pass
-
 __all__ = ["app", "main"]
 
 app = typer.Typer(
-    help="A real Kubernetes cluster from its parts, on hosts reached over SSH.",
+    cls=Commands,
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
 _EXAMPLE = "Example: "
+
+
+def _show_version(value: bool) -> None:
+    if value:
+        version()
+        raise typer.Exit
 
 
 def main() -> None:
@@ -48,18 +50,13 @@ def main() -> None:
         sys.exit(error.exit_code)
 
 
-def _mount(name: str, module: str, help_text: str) -> None:
-    """Adds commands that another module defines as `app`; it is imported when one of them is called."""
-    settings = {
-        "allow_extra_args": True,
-        "allow_interspersed_args": False,
-        "ignore_unknown_options": True,
-        "help_option_names": [],
-    }
-
-    @app.command(name, help=help_text, context_settings=settings, add_help_option=False)
-    def command(context: typer.Context) -> None:
-        importlib.import_module(f"kubeinstall.{module}").app(context.args, prog_name=f"kubeinstall {name}")
+@app.callback()
+def _kubeinstall(
+    _version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_show_version, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """A real Kubernetes cluster from its parts, on hosts reached over SSH."""
 
 
 app.command(epilog=_EXAMPLE + "kubeinstall init production")(init)
@@ -78,14 +75,20 @@ def validate(inventory: InventoryPath = DEFAULT_INVENTORY) -> None:
 
 @app.command(epilog=_EXAMPLE + "kubeinstall apply --check --diff    or    kubeinstall apply -i inventory/production")
 def apply(
-    inventory: InventoryPath = DEFAULT_INVENTORY, check: Check = False, diff: Diff = False, limit: Limit = ""
+    inventory: InventoryPath = DEFAULT_INVENTORY,
+    check: Check = False,
+    diff: Diff = False,
+    limit: Limit = "",
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Don't ask before objects that left cluster_manifests go with their data.")
+    ] = False,
 ) -> None:
     """Make the hosts what the inventory says.
 
     A cluster from nothing, or the differences on a living one. A run that was interrupted or that failed goes on from
     where it was when it is started again.
     """
-    provision(inventory, ["site"], check=check, diff=diff, limit=limit)
+    provision(inventory, ["site"], check=check, diff=diff, limit=limit, yes=yes)
     if not check:
         option = "" if inventory == DEFAULT_INVENTORY else f" -i {inventory}"
         typer.echo(f"Next: kubeinstall verify{option}    or    kubeinstall kubectl{option} get nodes")
@@ -107,7 +110,7 @@ def run(
     provision(inventory, ["preflight", *names], check=check, diff=diff, limit=limit, extra_vars=checked)
 
 
-_mount("verify", "cli_verify", "Prove from outside that the cluster does its work.")
+mount(app, "verify", "cli_verify", "Prove from outside that the cluster does its work.")
 
 
 @app.command(epilog=_EXAMPLE + "kubeinstall status --json")
@@ -181,17 +184,17 @@ def kubectl(context: typer.Context, inventory: InventoryPath = DEFAULT_INVENTORY
     raise typer.Exit(code)
 
 
-_mount("reboot", "cli_reboot", "Reboot hosts one after another, while the cluster goes on.")
+mount(app, "reboot", "cli_reboot", "Reboot hosts one after another, while the cluster goes on.")
 
 
-_mount("reset", "cli_reset", "Remove the cluster from its hosts, and only what is ours.")
-_mount("node", "cli_node", "Nodes come and go.")
-_mount("control-plane", "cli_control_plane", "Control planes come and go, with their members of etcd.")
-_mount("etcd", "cli_etcd", "The store of the cluster's state: its members, its backups.")
-_mount("certs", "cli_certs", "The cluster's certificates: list them, renew them.")
-_mount("lab", "cli_lab", "Hosts to try it on: containers on the local Docker engine.")
-_mount("components", "cli_components", "The programs a cluster is made of: list, fetch, build.")
-_mount("image", "cli_image", "Take images of the local Docker engine to the hosts.")
+mount(app, "reset", "cli_reset", "Remove the cluster from its hosts, and only what is ours.")
+mount(app, "node", "cli_node", "Nodes come and go.")
+mount(app, "control-plane", "cli_control_plane", "Control planes come and go, with their members of etcd.")
+mount(app, "etcd", "cli_etcd", "The store of the cluster's state: its members, its backups.")
+mount(app, "certs", "cli_certs", "The cluster's certificates: list them, renew them.")
+mount(app, "lab", "cli_lab", "Hosts to try it on: containers on the local Docker engine.")
+mount(app, "components", "cli_components", "The programs a cluster is made of: list, fetch, build.")
+mount(app, "image", "cli_image", "Take images of the local Docker engine to the hosts.")
 
 
 @app.command(epilog=_EXAMPLE + "kubeinstall version")

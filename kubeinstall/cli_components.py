@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +13,6 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bars
-from rich.table import Table
 
 from kubeinstall.components import (
     BUILD,
@@ -34,10 +34,14 @@ __all__ = ["app", "progress_on"]
 # Plain lines come this often at most, in seconds: a log shall show that something moves, not each package.
 PLAIN_INTERVAL = 10.0
 
+COLUMNS = ("component", "version", "default", "architecture", "cached", "sources")
+
 app = typer.Typer(
     help="The programs a cluster is made of: list them, and get them into the cache ahead of a run.",
     no_args_is_help=True,
-    rich_markup_mode="rich",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
 )
 
 Names = Annotated[
@@ -71,23 +75,27 @@ Mirror = Annotated[
 Again = Annotated[bool, typer.Option("--again", help="Build also what the cache already has.")]
 
 
-@app.command("list", epilog="Example: [bold]kubeinstall components list --architecture arm64[/]")
-def list_components(architecture: Architecture = None) -> None:
+@app.command("list", epilog="Example: kubeinstall components list --architecture arm64")
+def list_components(
+    architecture: Architecture = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print it for programs.")] = False,
+) -> None:
     """Show every component and version, and whether the cache has it."""
-    store, console = Store(), Console()
+    store = Store()
     rows = list(_rows(store, architecture or machine_architecture()))
-    if not console.is_terminal:
-        for row in rows:
-            typer.echo("\t".join(row))
+    if as_json:
+        listed = [dict(zip(COLUMNS, row, strict=True)) for row in rows]
+        typer.echo(json.dumps({"cache": str(store.root), "components": listed}, indent=2))
         return
-    table = Table("Component", "Version", "Default", "Architecture", "In the cache", "To be had from", box=None)
-    for row in rows:
-        table.add_row(*map(escape, row))
-    console.print(table)
-    console.print(f"The cache is {store.root}", style="dim", soft_wrap=True)
+    # Plain columns: nothing is cut, in a pipe or in a narrow terminal.
+    heading = tuple(name.replace("_", " ") for name in COLUMNS)
+    widths = [max(map(len, column)) for column in zip(heading, *rows, strict=True)]
+    for row in (heading, *rows):
+        typer.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    typer.echo(f"The cache is {store.root}", err=True)
 
 
-@app.command("fetch", epilog="Example: [bold]kubeinstall components fetch kubernetes --version kubernetes=1.36.3[/]")
+@app.command("fetch", epilog="Example: kubeinstall components fetch kubernetes --version kubernetes=1.36.3")
 def fetch_components(
     names: Names = None,
     architecture: Architecture = None,
@@ -103,13 +111,13 @@ def fetch_components(
     _get(names, architecture, _pairs("--version", version), digests=_pairs("--digest", digest), sources=sources)
 
 
-@app.command("build", epilog="Example: [bold]kubeinstall components build etcd runc[/]")
+@app.command("build", epilog="Example: kubeinstall components build etcd runc")
 def build_components(
     names: Names = None, architecture: Architecture = None, version: Versions = None, again: Again = False
 ) -> None:
     """Build components from source into the cache, whether or not upstream's release is to be had.
 
-    It takes a Go toolchain: on the PATH, or from [bold]pip install "kubeinstall\\[build]"[/].
+    It takes a Go toolchain: on the PATH, or from pip install "kubeinstall[build]".
     """
     _get(names, architecture, _pairs("--version", version), digests={}, sources=(BUILD,), again=again)
 

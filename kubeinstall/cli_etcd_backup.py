@@ -16,10 +16,11 @@ from kubeinstall.results import EtcdBackup, EtcdRestore
 
 __all__ = ["backup", "restore"]
 
+# A text: a path forgets the slash at its end.
 To = Annotated[
-    Path | None,
+    str,
     typer.Option(
-        "--to", metavar="FILE", help="A file, or a folder; .kubeinstall/backups beside the inventory if not given."
+        "--to", metavar="FILE", help="A file, or an existing folder; .kubeinstall/backups of the inventory by default."
     ),
 ]
 From = Annotated[
@@ -31,7 +32,7 @@ File = Annotated[Path, typer.Argument(metavar="FILE", help="A backup that `etcd 
 
 def backup(
     inventory: InventoryPath = DEFAULT_INVENTORY,
-    to: To = None,
+    to: To = "",
     source: From = "",
     stored: Stored = False,
     check: Check = False,
@@ -47,7 +48,7 @@ def backup(
         refuse_unknown("etcd member", [source], members)
     elif stored:
         raise InputError("--stored needs the member whose backup is fetched", remedy=f"--from {members[0]}")
-    place = backups.destination(str(to.absolute()) if to else "", cluster.state_directory, cluster.name)
+    place = backups.destination(to, cluster.state_directory, cluster.name)
     variables: dict[str, Any] = {"backup_file": str(place)}
     variables |= {"backup_from": source, "backup_stored": stored} if source else {}
     place = Path(play(cluster, inventory, ["etcd_backup"], check=check, extra_vars=variables).one(EtcdBackup).file)

@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 
 from kubeinstall import archives, images, paths, report, runs
+from kubeinstall.cli_runs import refuse_unmatched
 from kubeinstall.cli_support import DEFAULT_INVENTORY, InventoryPath, Limit, load_cluster
 from kubeinstall.errors import InputError
 from kubeinstall.lab import engine
@@ -38,6 +39,7 @@ def load_command(references: Images, inventory: InventoryPath = DEFAULT_INVENTOR
 def load(references: list[str], inventory: Path, *, limit: str = "") -> None:
     """Load images of the local Docker engine, or archives. Exits with 1 where a host did not take them."""
     cluster, console = load_cluster(inventory), Console()
+    refuse_unmatched(inventory, limit)
     files = [str(_archive(reference).absolute()) for reference in references]
     with report.watch(console, [host.name for host in cluster.hosts]) as view:
         result = runs.run(

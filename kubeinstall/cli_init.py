@@ -14,7 +14,7 @@ from kubeinstall.paths import collection_root
 __all__ = ["init", "write_inventory"]
 
 NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
-FILES = ("hosts.yml", "group_vars/all.yml")
+FILES = ("hosts.yml", "group_vars/all/cluster.yml")
 
 
 def write_inventory(name: str, directory: Path) -> Path:

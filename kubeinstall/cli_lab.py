@@ -20,12 +20,14 @@ app = typer.Typer(
     name="lab",
     help="Hosts to try it on: containers with systemd and sshd on the local Docker engine, and an inventory of them.",
     no_args_is_help=True,
-    rich_markup_mode="rich",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
 )
 
 # As kubeinstall.lab has it.
 _DEFAULT_NAME = "lab"
-_EXAMPLE = "[bold]Example:[/bold] "
+_EXAMPLE = "Example: "
 Name = Annotated[str, typer.Option("--name", help="The lab's name; its hosts and its inventory are called after it.")]
 
 
@@ -43,11 +45,11 @@ def _shown(path: Path) -> str:
 @app.command(epilog=_EXAMPLE + "kubeinstall lab up --control-planes 3 --nodes 2 --name ha")
 def up(
     name: Name = _DEFAULT_NAME,
-    control_planes: Annotated[int, typer.Option(help="How many control planes, 1 or more; odd is wise.")] = 1,
+    control_planes: Annotated[int, typer.Option(help="How many control planes; use an odd number.")] = 1,
     nodes: Annotated[int, typer.Option(help="How many nodes beside them, 0 or more.")] = 2,
     etcd_members: Annotated[int, typer.Option(help="How many hosts of etcd's own; 0: the control planes run it.")] = 0,
 ) -> None:
-    """Make a lab be there, and write its inventory.
+    """Create or start a lab, and write its inventory.
 
     Installs and starts a Docker engine where none answers (Debian and Ubuntu, as root or with sudo). Hosts that are
     there stay as they are, stopped ones are started, missing ones are added.

@@ -47,7 +47,12 @@ def add(inventory: Path, kind: str, names: Sequence[str], *, check: bool, diff: 
     provision(inventory, ["site"], check=check, diff=diff, limit=",".join(names), extra_vars=added)
     before = len(cluster.control_plane) - len(names)
     first_balancers = kind == "control_plane" and before == 1 and cluster.api_balancer == LOCAL
-    play(cluster, inventory, ["site" if first_balancers else "added"], check=check, diff=diff, extra_vars=added)
+    unchanged = f"No other host {'would change' if check else 'had to change'}"
+    rest = ["site" if first_balancers else "added"]
+    play(cluster, inventory, rest, check=check, diff=diff, extra_vars=added, unchanged=unchanged)
+    if not check:
+        what = "etcd" if kind == "etcd" else f"the cluster {cluster.name}"
+        typer.echo(f"Added to {what}: {', '.join(names)}")
 
 
 def remove(

@@ -6,7 +6,7 @@ What a run needs is imported inside, so that help and completion come at once.
 from __future__ import annotations
 
 import difflib
-import re
+import sys
 from collections.abc import Iterable, Mapping
 from contextlib import nullcontext
 from pathlib import Path
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from kubeinstall.cluster import Cluster
     from kubeinstall.events import RunResult
 
-__all__ = ["play", "provision", "refuse_unknown"]
+__all__ = ["play", "provision", "refuse_unknown", "refuse_unmatched"]
 
 # Components of one container engine only; the others are needed with either.
 ENGINES = {"containerd": "containerd", "runc": "containerd", "cri-dockerd": "docker"}
@@ -37,15 +37,15 @@ def provision(
     diff: bool,
     limit: str,
     extra_vars: Mapping[str, Any] | None = None,
+    yes: bool = False,
 ) -> None:
     """Gets the components into the cache, then runs the playbooks. Exits where something does not end well.
 
-    A check gets nothing: it says what is missing.
+    A check gets nothing: it says what is missing. Asks before objects that left cluster_manifests are deleted with their
+    data, unless `yes`.
     """
     cluster = load_cluster(inventory)
-    parts = [part.lstrip("!&") for part in re.split(r"[,:]", limit) if part]
-    plain = [part for part in parts if re.fullmatch(r"[\w.-]+", part)]
-    refuse_unknown("host or group", plain, {"all", *(n for h in cluster.hosts for n in (h.name, *h.groups))})
+    refuse_unmatched(inventory, limit)
     missing = _missing(cluster)
     if check:
         for component, version in missing:
@@ -54,7 +54,21 @@ def provision(
         # Getting them may take a quarter of an hour: what stands in the way of the run is said before.
         play(cluster, inventory, ["preflight"], check=True, limit=limit, extra_vars=extra_vars, summary=False)
         _fetch(missing)
-    play(cluster, inventory, playbooks, check=check, diff=diff, limit=limit, extra_vars=extra_vars)
+    options: dict[str, Any] = {"check": check, "diff": diff, "limit": limit}
+    agreed = {**(extra_vars or {}), "prune_confirm": True}
+    result = _play(cluster, inventory, playbooks, **options, extra_vars=agreed if yes else extra_vars)
+    if (losses := _data_losses(result)) and sys.stdin.isatty():
+        for loss in losses:
+            typer.echo(f"would be deleted: {loss}")
+        if typer.confirm(f"Delete them with their data? The cluster is {cluster.name}"):
+            result = _play(cluster, inventory, playbooks, **options, extra_vars=agreed)
+    _exit_unless_ok(result)
+
+
+def _data_losses(result: RunResult) -> list[str]:
+    """What the run has refused to delete unasked."""
+    failed = [event.result for event in result.events if event.kind == "failed"]
+    return [str(loss) for one in failed for loss in one.get("data_losses") or ()]
 
 
 def _missing(cluster: Cluster) -> list[tuple[str, str]]:
@@ -101,11 +115,31 @@ def play(
     limit: str = "",
     extra_vars: Mapping[str, Any] | None = None,
     summary: bool = True,
+    unchanged: str = "",
 ) -> RunResult:
     """Runs the playbooks and shows what they do. Exits where that does not end well.
 
-    Without `summary` one that ends well is a part of a longer run, which has its own.
+    Without `summary` one that ends well is a part of a longer run, which has its own. `unchanged` is shown where nothing
+    changed.
     """
+    options: dict[str, Any] = {"check": check, "diff": diff, "limit": limit, "summary": summary, "unchanged": unchanged}
+    result = _play(cluster, inventory, playbooks, **options, extra_vars=extra_vars)
+    _exit_unless_ok(result)
+    return result
+
+
+def _play(
+    cluster: Cluster,
+    inventory: Path,
+    playbooks: Iterable[str],
+    *,
+    check: bool,
+    diff: bool,
+    limit: str,
+    extra_vars: Mapping[str, Any] | None,
+    summary: bool = True,
+    unchanged: str = "",
+) -> RunResult:
     from rich.console import Console
 
     from kubeinstall import report, runs
@@ -120,10 +154,21 @@ def play(
             files, inventory, check=check, diff=diff, limit=limit, extra_vars=extra_vars, on_event=view.hear
         )
     if summary or result.status != "ok":
-        report.summary(console, result, check=check)
+        report.summary(console, result, check=check, unchanged=unchanged)
+    return result
+
+
+def _exit_unless_ok(result: RunResult) -> None:
     if result.status != "ok":
         raise typer.Exit(EXIT_CODES[result.status])
-    return result
+
+
+def refuse_unmatched(inventory: Path, limit: str) -> None:
+    """InputError where a limit, or a part of it, matches no host."""
+    if limit:
+        from kubeinstall.cluster.inventory import check_limit
+
+        check_limit(inventory, limit)
 
 
 def refuse_unknown(kind: str, names: Iterable[str], known: Iterable[str]) -> None:

@@ -58,9 +58,9 @@ def _wrong(cluster: Cluster, verb: str, kind: str, host: Host) -> Iterator[Probl
         yield Problem(host.name, "it is a control plane", f"kubeinstall control-plane {verb} {host.name}")
     elif kind not in host.groups:
         what = " and ".join(WORDS[group][1] for group in host.groups)
-        remedy = f"kubeinstall {WORDS[host.groups[0]][0]} {verb} {host.name}" if verb != "replace" else ""
-        if verb == "add":
-            remedy = f"list it in the group {kind} first"
+        # Never another command that removes: which of the two was meant, the name or the kind, is not known.
+        there = ", ".join(one.name for one in cluster.hosts if kind in one.groups)
+        remedy = f"list it in the group {kind} first" if verb == "add" else f"{kind} has: {there or 'no host'}"
         yield Problem(host.name, f"it is {what}, and not in the group {kind}", remedy)
     elif verb == "remove" and kind == "node" and "etcd" in host.groups:
         remedy = f"first: kubeinstall etcd remove {host.name}, and take it out of the group etcd"
@@ -83,7 +83,7 @@ def _none_left(cluster: Cluster, verb: str, kind: str, names: set[str]) -> Itera
     members = {host.name for host in cluster.etcd}
     if kind == "control_plane" and control_planes <= leaving:
         what = f"without {', '.join(sorted(control_planes))} the cluster has no control plane"
-        yield Problem("", what, "kubeinstall reset takes a whole cluster off its hosts")
+        yield Problem("", what, "first add another: kubeinstall control-plane add")
     if kind in ("control_plane", "etcd") and members <= leaving:
         what = f"without {', '.join(sorted(members))} no member of etcd has the cluster's data"
         yield Problem("", what, "let another host join first: kubeinstall etcd add")

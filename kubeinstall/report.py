@@ -94,7 +94,8 @@ class View:
         elif event.kind == "warning":
             self._line(Text(f"warning: {event.message}", "yellow"))
         elif event.kind == "diff":
-            self._diffs.setdefault((event.host, event.step), []).extend(difference(one) for one in event.diff)
+            if shown := [text for one in event.diff if (text := difference(one))]:
+                self._diffs.setdefault((event.host, event.step), []).extend(shown)
         elif event.kind == "start":
             self._set(event.host, event.step)
         elif event.kind in OUTCOMES:
@@ -171,7 +172,8 @@ class View:
             for one in shown:
                 self._same.setdefault(one, []).append(event.host)
             if not self._console.is_terminal:
-                self._line(Text(f"changed {event.host}  {event.step}  ({_seconds(event.seconds)})"))
+                verb = "would change" if self._check else "changed"
+                self._line(Text(f"{verb} {event.host}  {event.step}  ({_seconds(event.seconds)})"))
 
     def _set(self, host: str, step: str) -> None:
         with self._lock:
@@ -207,8 +209,11 @@ def _coloured(diff: str) -> Text:
     return text
 
 
-def summary(console: Console, result: RunResult, *, check: bool = False) -> None:
-    """How a run ended: the hosts, the slowest steps, the failures in full, where the journal is and what to do."""
+def summary(console: Console, result: RunResult, *, check: bool = False, unchanged: str = "") -> None:
+    """How a run ended: the hosts, the slowest steps, the failures in full, where the journal is and what to do.
+
+    `unchanged` is what it means that nothing changed, where the run was a part of something else.
+    """
     if result.stats:
         listed = result.stats
         if len(listed) > _MANY_HOSTS:
@@ -221,6 +226,9 @@ def summary(console: Console, result: RunResult, *, check: bool = False) -> None
         console.print(Text("slowest: " + "  ·  ".join(slow), "dim"), soft_wrap=True)
     for text in _failure_blocks(result.failures):
         console.print(text, soft_wrap=True, highlight=False)
+    if unchanged and result.status == "ok" and not result.changed:
+        console.print(Text(f"{unchanged} ({_seconds(result.seconds)})", "bold"), soft_wrap=True, highlight=False)
+        return
     console.print(_last_words(result, check=check), soft_wrap=True, highlight=False)
 
 

@@ -19,6 +19,8 @@ QUALIFIED = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
 # "system:node:NAME" stands in a certificate's subject, where X.509 allows 64 characters.
 LONGEST_NAME = 64 - len("system:node:")
 EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
+# A name so near to a group of ours is a slip: nodes, nod.
+NEARLY = 0.85
 VIRTUALBOX_NAT = ipaddress.ip_network("10.0.2.0/24")
 CONTROL_PLANE_TAINT = {"key": "node-role.kubernetes.io/control-plane", "effect": "NoSchedule"}
 OTHER_WORDS = {
@@ -75,8 +77,7 @@ def _check_groups(inputs: Inputs, errors: Findings, warnings: Findings) -> None:
                 f"rename the group {near} to {group}" if near else f"name at least one host under `{group}: hosts:`"
             )
             errors.add(f"no host in the group {group}", remedy)
-    if not inputs.groups.get(NODE) and (near := _meant(NODE, inputs)):
-        warnings.add(f"the group {near} means nothing here", f"rename it to {NODE} if its hosts are to be nodes")
+    _check_left_out(inputs, errors)
     both = set(inputs.groups.get(CONTROL_PLANE, ())) & set(inputs.groups.get(NODE, ()))
     for host in inputs.members(CONTROL_PLANE):
         if host.name in both and "node_taints" not in host.values:
@@ -85,6 +86,24 @@ def _check_groups(inputs: Inputs, errors: Findings, warnings: Findings) -> None:
                 "for pods to run on it: node_taints: []",
                 hosts=[host],
             )
+
+
+def _check_left_out(inputs: Inputs, errors: Findings) -> None:
+    """Errors for groups whose names are another word for one of ours, or nearly one, and whose hosts are in none."""
+    ours = {host.name for host in inputs.hosts}
+    for name, members in inputs.groups.items():
+        left = [member for member in members if member not in ours]
+        if not left or name in (*GROUPS, "all", "ungrouped"):
+            continue
+        near = difflib.get_close_matches(name, GROUPS, n=1, cutoff=NEARLY)
+        another_word = name.lower() in OTHER_WORDS[NODE] and not inputs.groups.get(NODE)
+        meant = near[0] if near else NODE if another_word else ""
+        # Without a host in one of the others, that is said of them.
+        if meant and (meant == NODE or inputs.groups.get(meant)):
+            more = f" and {len(left) - 4} more" if len(left) > 4 else ""
+            what = f"the group {name} has no effect: {', '.join(left[:4])}{more} would be left out"
+            verb = "list them in the group" if inputs.groups.get(meant) else "rename it to"
+            errors.add(what, f"{verb} {meant}")
 
 
 def _meant(group: str, inputs: Inputs) -> str:

@@ -44,7 +44,7 @@ class HostInput(BaseModel):
 class Inputs(BaseModel):
     """An inventory: our hosts, the members of all its groups, and the rendered defaults (cluster_…).
 
-    `said` is what Ansible found odd while reading it.
+    `said` is what Ansible found odd while reading it. `shared_directory`: other inventories are in its folder too.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -54,6 +54,7 @@ class Inputs(BaseModel):
     hosts: tuple[HostInput, ...]
     defaults: Mapping[str, Any] = Field(default_factory=dict)
     said: tuple[str, ...] = ()
+    shared_directory: bool = False
 
     def members(self, *groups: str) -> tuple[HostInput, ...]:
         """The hosts of these groups, each once, in the inventory's order of the groups."""

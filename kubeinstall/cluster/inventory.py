@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import difflib
 import functools
 import os
+import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -24,16 +26,20 @@ from ansible.vars.manager import VariableManager
 
 from kubeinstall.cluster.inputs import CONNECTION, GROUPS, HostInput, Inputs
 from kubeinstall.cluster.known import Known
-from kubeinstall.cluster.sources import check_sources, directory_of, shown
-from kubeinstall.errors import InputError
+from kubeinstall.cluster.sources import check_sources, directory_of, encrypted_files, shares_directory, shown
+from kubeinstall.errors import InputError, Problem
 from kubeinstall.paths import collection_root
 
-__all__ = ["HostVariables", "gather", "host_variables", "load", "ssh_command"]
+__all__ = ["HostVariables", "check_limit", "gather", "host_variables", "load", "ssh_command"]
 
 # Ansible's own variables, which no user sets by these names.
 MAGIC = frozenset(
     {"environment", "group_names", "groups", "hostvars", "inventory_dir", "inventory_file", "omit", "vars"}
 )
+
+SUBSCRIPT = re.compile(r"(?P<stem>.+)\[(?P<first>\d{1,6}):(?P<last>\d{1,6})\]")
+# What Ansible has found of a host, under the prefix of its connection variables.
+FACTS = frozenset({"ansible_facts", "ansible_local"})
 
 
 class HostVariables(Mapping[str, Any]):
@@ -65,11 +71,12 @@ def load(path: Path, known: Known) -> Inputs:
         )
     # Ansible keeps what it found at a path, also after a change of the working directory.
     path = path.absolute()
-    warnings = check_sources(path)
+    warnings = check_sources(path, vault_password=_has_vault_password())
     _initialise()
     loader = DataLoader()
     try:
         _unlock(loader)
+        _check_vault_password(loader, path)
         with _unprinted() as said:
             manager = InventoryManager(loader, sources=[str(path)])
         if not manager.hosts:
@@ -80,10 +87,43 @@ def load(path: Path, known: Known) -> Inputs:
             )
         hostvars = HostVars(manager, VariableManager(loader, manager), loader)
         groups = {name: tuple(members) for name, members in manager.get_groups_dict().items()}
-        inputs = gather(groups, host_variables(hostvars, groups, loader), known, directory_of(path))
+        inputs = gather(groups, host_variables(hostvars, groups, loader), known, path)
     except AnsibleError as error:
         raise InputError(_sentence(error), where=shown(path)) from error
     return inputs.model_copy(update={"said": (*warnings, *said)})
+
+
+def check_limit(path: Path, limit: str) -> None:
+    """InputError for each part of the limit that matches no host, and where the whole leaves none of the cluster."""
+    _initialise()
+    loader = DataLoader()
+    try:
+        _unlock(loader)
+        with _unprinted():
+            manager = InventoryManager(loader, sources=[str(path.absolute())])
+            parts = [part for part in manager_module.split_host_pattern(limit) if not part.startswith("@")]
+            problems = [_unmatched(part, manager) for part in parts if not manager.get_hosts(part.lstrip("!&"))]
+            manager.subset(limit)
+            if not problems and not any(manager.get_hosts(group) for group in GROUPS):
+                problems.append(Problem("--limit", f"{limit} leaves no host of the cluster"))
+    except AnsibleError as error:
+        raise InputError(_sentence(error), where="--limit") from error
+    if problems:
+        raise InputError("the limit matches no host", problems=problems)
+
+
+def _unmatched(part: str, manager: InventoryManager) -> Problem:
+    name = part.lstrip("!&")
+    known = sorted({*manager.groups, *manager.hosts})
+    if subscript := SUBSCRIPT.fullmatch(name):
+        first, last = int(subscript["first"]), int(subscript["last"])
+        listed = [f"{subscript['stem']}{number}" for number in range(first, min(last, first + 20) + 1)]
+        if found := [one for one in listed if one in known]:
+            what = f"{name} matches no host: a range in brackets picks from the hosts of a group"
+            return Problem("--limit", what, f"did you mean {','.join(found)}?")
+    near = difflib.get_close_matches(name, known, n=1)
+    remedy = f"did you mean {near[0]}?" if near else f"known: {', '.join(known[:20])}"
+    return Problem("--limit", f"there is no host or group {name}", remedy)
 
 
 def ssh_command(path: Path, host: str, options: Sequence[str], words: Sequence[str]) -> list[str]:
@@ -130,9 +170,9 @@ def host_variables(
 
 
 def gather(
-    groups: Mapping[str, Sequence[str]], hostvars: Mapping[str, Mapping[str, Any]], known: Known, directory: Path
+    groups: Mapping[str, Sequence[str]], hostvars: Mapping[str, Mapping[str, Any]], known: Known, path: Path
 ) -> Inputs:
-    """What there is to judge of an inventory. A template that gives nothing is noted, not raised."""
+    """What there is to judge of the inventory at `path`. A template that gives nothing is noted, not raised."""
     hosts = tuple(_host(name, hostvars[name], known) for name in _ours(groups))
     defaults: dict[str, Any] = {}
     for host in groups.get("control_plane", ())[:1]:
@@ -142,7 +182,8 @@ def gather(
             # Only a host without an address can do this, which is said of that host.
             defaults = {name: entry.default for name, entry in known.inputs.items() if name.startswith("cluster_")}
     return Inputs(
-        directory=directory,
+        directory=directory_of(path),
+        shared_directory=shares_directory(path),
         groups={name: tuple(members) for name, members in groups.items()},
         hosts=hosts,
         defaults=defaults,
@@ -154,11 +195,16 @@ def _host(name: str, variables: Mapping[str, Any], known: Known) -> HostInput:
     values: dict[str, Any] = {}
     failures: dict[str, str] = {}
     for variable in names:
-        if variable in known.inputs or variable in CONNECTION:
+        connects = variable.startswith("ansible_") and variable not in FACTS
+        if variable in known.inputs or connects:
             try:
-                values[variable] = _plain(variables[variable])
+                value = _plain(variables[variable])
             except Exception as error:  # a template can raise anything
                 failures[variable] = _sentence(error)
+                continue
+            # Of the others only that their templates work: some are passwords.
+            if variable in known.inputs or variable in CONNECTION:
+                values[variable] = value
     places = {variable: place for variable, key in names.items() if (place := _place(key))}
     return HostInput(name=name, values=values, names=frozenset(names), failures=failures, places=places)
 
@@ -207,12 +253,29 @@ def _sentence(error: BaseException | str) -> str:
 
 def _unlock(loader: DataLoader) -> None:
     """Encrypted variables are read with what ansible.cfg or the environment says; nobody is asked for a password."""
-    if constants.DEFAULT_VAULT_PASSWORD_FILE or constants.DEFAULT_VAULT_IDENTITY_LIST:
+    if _has_vault_password():
         from ansible.cli import CLI
 
         loader.set_vault_secrets(
             CLI.setup_vault_secrets(loader, vault_ids=constants.DEFAULT_VAULT_IDENTITY_LIST, auto_prompt=False)
         )
+
+
+def _has_vault_password() -> bool:
+    return bool(constants.DEFAULT_VAULT_PASSWORD_FILE or constants.DEFAULT_VAULT_IDENTITY_LIST)
+
+
+def _check_vault_password(loader: DataLoader, path: Path) -> None:
+    """InputError with every encrypted file that none of the vault passwords decrypts."""
+    problems = []
+    for file in encrypted_files(path):
+        try:
+            loader.get_text_file_contents(str(file))
+        except AnsibleError as error:
+            what = f"the vault password does not decrypt it: {_sentence(error)}"
+            problems.append(Problem(shown(file), what, "ansible-vault view shows whether another one does"))
+    if problems:
+        raise InputError("the inventory cannot be decrypted", problems=problems)
 
 
 @contextmanager

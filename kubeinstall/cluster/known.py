@@ -46,7 +46,6 @@ class Known(BaseModel):
     inputs    what a user sets, by name
     derived   what the wiring sets: the names to set instead, which may be `group NAME`
     prefixes  under which an unknown name is an error
-    defaults  cluster_defaults as written, by the names users set (cluster_…)
     versions  known versions by the variable that chooses one, newest first, after the component's name
     """
 

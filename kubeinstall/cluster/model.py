@@ -26,6 +26,7 @@ from kubeinstall.cluster.networks import check_networks
 from kubeinstall.cluster.pod_security import check_pod_security
 from kubeinstall.cluster.registries import check_answers, check_registries
 from kubeinstall.cluster.reports import Report
+from kubeinstall.cluster.variable_files import check_variable_files
 from kubeinstall.cluster.variables import check_variables
 from kubeinstall.cluster.versions import check_versions
 from kubeinstall.errors import InputError, PKIError, Problem
@@ -94,7 +95,7 @@ class Cluster(BaseModel):
         cls,
         groups: Mapping[str, Sequence[str]],
         hostvars: Mapping[str, Mapping[str, Any]],
-        directory: Path,
+        inventory: Path,
         reports: Mapping[str, Report] | None = None,
         knowledge: Knowledge | None = None,
         welcome: Collection[str] = (),
@@ -102,14 +103,14 @@ class Cluster(BaseModel):
     ) -> Cluster:
         """From variables that are at hand, by host, as `inventory.host_variables` makes them.
 
-        `directory` is the inventory's; `reports` is what hosts said of themselves and `knowledge` what the living
+        `inventory` is its file or directory; `reports` is what hosts said of themselves and `knowledge` what the living
         cluster says of its hosts, judged with the rest. The `welcome` hosts may come back after they were taken out.
         The run is limited to `roles`; empty for a whole run.
         """
         from kubeinstall.cluster.inventory import gather
 
         known = known_inputs()
-        inputs = gather(groups, hostvars, known, directory)
+        inputs = gather(groups, hostvars, known, inventory)
         return cls.from_inputs(inputs, known, reports or {}, knowledge, welcome, roles)
 
     @classmethod
@@ -126,6 +127,7 @@ class Cluster(BaseModel):
         errors, warnings = Findings(inputs), Findings(inputs)
         for said in inputs.said:
             warnings.add(said)
+        check_variable_files(inputs, errors, warnings)
         check_variables(inputs, known, errors, warnings)
         formed = _formed(inputs, errors)
         check_hosts(inputs, formed, errors, warnings)

@@ -27,6 +27,6 @@ def check_pod_security(inputs: Inputs, errors: Findings) -> None:
     if len({repr(host.values.get(NAME, {})) for host in control_planes}) > 1:
         errors.add(
             f"{NAME} differs between control planes",
-            "set it once, for the group control_plane or in group_vars/all.yml",
+            "set it once, for the group control_plane or in group_vars/all",
             hosts=control_planes,
         )

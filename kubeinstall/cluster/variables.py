@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import functools
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -14,6 +15,8 @@ __all__ = ["check_variables"]
 
 # Inputs of roles that hosts have to have alike: by others than theirs they reach nobody.
 SHARED = ("etcd_application_users", "flannel_backend", "flannel_direct_routing", "flannel_subnet_manager")
+TAINT = re.compile(r"(?P<key>[^=:]+)(=(?P<value>[^:]*))?:(?P<effect>\w+)")
+UNDEFINED = re.compile(r"'(\w+)' is undefined")
 TYPE_NAMES = {
     "bool": "true or false",
     "dict": "a mapping",
@@ -31,7 +34,8 @@ def check_variables(inputs: Inputs, known: Known, errors: Findings, warnings: Fi
         for name in sorted(host.names):
             _check_name(name, host, known, errors, warnings)
         for name, sentence in host.failures.items():
-            errors.add(f"the template of {name} gives nothing: {sentence}", hosts=[host], name=name)
+            remedy = f"set {missing[1]} for these hosts" if (missing := UNDEFINED.fullmatch(sentence)) else ""
+            errors.add(f"the template of {name} gives nothing: {sentence}", remedy, hosts=[host], name=name)
         for name, value in host.values.items():
             if name in known.inputs:
                 wrong = list(_wrong(name, value, known.inputs[name]))
@@ -82,7 +86,7 @@ def _wrong(name: str, value: Any, known: Input) -> Iterator[tuple[str, str]]:
         return
     if not _is(value, known.type):
         said = "(kept secret)" if known.secret else repr(value)
-        remedy = "" if known.secret else _retyped(value, known.type)
+        remedy = "" if known.secret else _retyped(value, known)
         yield f"{name} is {said}, which is not {TYPE_NAMES.get(known.type, known.type)}", remedy
         return
     if known.choices and value not in known.choices:
@@ -111,8 +115,12 @@ def _wrong_keys(name: str, value: Mapping[str, Any], options: Mapping[str, Input
             yield f"{name} lacks its {key}", ""
 
 
-def _retyped(value: Any, kind: str) -> str:
+def _retyped(value: Any, known: Input) -> str:
     """How to write what was probably meant."""
+    kind = known.type
+    if isinstance(value, str) and known.options:
+        example = _entry(value, known.options)
+        return f"write it as {f'[{example}]' if kind == 'list' else example}"
     if kind == "str" and isinstance(value, bool | float):
         return "put it in quotes"
     if kind == "bool" and str(value).lower() in ("true", "false"):
@@ -120,6 +128,14 @@ def _retyped(value: Any, kind: str) -> str:
     if kind == "list" and isinstance(value, str):
         return f"write it as [{value}]"
     return ""
+
+
+def _entry(text: str, options: Mapping[str, Input]) -> str:
+    """A mapping with these keys: filled where the text is a taint as kubectl writes it."""
+    if "effect" in options and (taint := TAINT.fullmatch(text)):
+        found = {key: value for key, value in taint.groupdict().items() if value}
+        return f"{{{', '.join(f'{key}: {value}' for key, value in found.items())}}}"
+    return f"{{{', '.join(f'{key}: …' for key in options)}}}"
 
 
 def _is(value: Any, kind: str) -> bool:
@@ -165,7 +181,7 @@ def _check_shared(inputs: Inputs, known: Known, errors: Findings) -> None:
             said = "; ".join(f"{value} on {host.name}" for value, host in seen.items())
             errors.add(
                 f"{name} is not the same on all hosts: {said}",
-                "set it once, in group_vars/all.yml",
+                "set it once for all hosts, in group_vars/all",
                 hosts=[host for host in inputs.hosts if name in host.values][:1],
                 name=name,
             )

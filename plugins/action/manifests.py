@@ -14,6 +14,7 @@ from ansible.plugins.action import ActionBase
 from ansible_collections.kubeinstall.cluster.plugins.module_utils.hostside.manifests import Change
 from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.documents import (
     DocumentError,
+    from_file,
     objects,
     parse,
     plain,
@@ -38,6 +39,8 @@ ARGUMENTS: dict[str, Any] = {
     "key": {"type": "str", "default": f"{PKI}/admin.key", "no_log": False},
     "timeout": {"type": "int"},
     "nodes": {"type": "dict", "default": {}},
+    "owner": {"type": "str", "default": ""},
+    "prune_confirm": {"type": "bool", "default": False},
     "superseded": {"type": "list", "elements": "dict", "default": []},
     "superseded_users": {"type": "list", "elements": "str", "default": []},
     "wait_for": {
@@ -87,6 +90,8 @@ class ActionModule(ActionBase):
                 "nodes": {name: _node(wanted) for name, wanted in args["nodes"].items()},
                 "superseded": plain(args["superseded"]),
                 "superseded_users": args["superseded_users"],
+                "owner": args["owner"],
+                "prune_confirm": args["prune_confirm"],
             },
         )
         changes = found.changes
@@ -120,10 +125,7 @@ class ActionModule(ActionBase):
         if item["src"]:
             return parse(render(self, task_vars, item["src"], SharedFiles(None)), Path(item["src"]).name)
         if item["file"]:
-            try:
-                return parse(Path(item["file"]).expanduser().read_text(encoding="utf-8"), item["file"])
-            except (OSError, UnicodeDecodeError) as error:
-                raise DocumentError(f"{item['file']}: the manifest can't be read: {error}") from None
+            return from_file(item["file"])
         if item["content"] is not None:
             return parse(item["content"], place)
         return [(place, item["object"])]

@@ -7,8 +7,10 @@ from typing import Any
 
 from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure, AnsibleError
 from ansible.plugins.action import ActionBase
+from ansible_collections.kubeinstall.cluster.plugins.module_utils.hostside.prune import entries
 from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.arguments import API_OF_THE_HOST
 from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.border import plain
+from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.documents import DocumentError, from_file, objects
 from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.hostcall import call
 
 from kubeinstall.errors import PKIError
@@ -24,8 +26,8 @@ OPERATIONS = {
     "welcome": "welcome",
 }
 STRINGS = {"type": "list", "elements": "str", "default": []}
-NOBODY: dict[str, Any] = {"answered": True, "problem": "", "nodes": {}, "shares": {}, "marks": {}}
-KNOWN = ("nodes", "shares", "kubelets", "api_servers", "service_cidrs", "dns_address", "settings")
+KNOWN = ("nodes", "shares", "kubelets", "api_servers", "service_cidrs", "dns_address", "settings", "data_losses")
+NOBODY: dict[str, Any] = {"answered": True, "problem": "", "nodes": {}, "shares": {}, "marks": {}, "data_losses": []}
 
 
 class ActionModule(ActionBase):
@@ -44,6 +46,8 @@ class ActionModule(ActionBase):
                 "address": {"type": "str"},
                 "kinds": STRINGS | {"choices": ["node", "etcd"]},
                 "marks": STRINGS,
+                "owner": {"type": "str"},
+                "manifests": {"type": "list", "elements": "dict", "default": []},
                 "timeout": {"type": "int", "default": 300},
             },
             required_if=[
@@ -59,6 +63,8 @@ class ActionModule(ActionBase):
         spec["name"] = arguments["name"]
         state = arguments["state"]
         if state == "asked":
+            if arguments["owner"]:
+                spec |= {"owner": arguments["owner"], "wanted": _entries(arguments["manifests"])}
             return result | self._ask(variables, spec, Path(arguments["pki_directory"]))
         if state == "welcome":
             spec["marks"] = arguments["marks"]
@@ -86,3 +92,14 @@ class ActionModule(ActionBase):
             return {"answered": False, "problem": str(error)}
         found = {name: getattr(known, name) for name in KNOWN}
         return {"answered": True, "problem": "", "marks": plain(known.marks), **found}
+
+
+def _entries(manifests: list[dict[str, Any]]) -> list[dict[str, str]]:
+    """What the manifests list. One that is no manifest is said by the judgement of the inventory."""
+    found: list[tuple[str, Any]] = []
+    try:
+        for item in manifests:
+            found += from_file(item["file"]) if "file" in item else [("", item["object"])]
+        return entries([item["object"] for item in objects(found)])
+    except DocumentError:
+        return []

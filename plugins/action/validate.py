@@ -21,6 +21,12 @@ from kubeinstall.text import printable
 
 STRINGS = {"type": "list", "elements": "str"}
 
+LOSSES = "Objects left cluster_manifests, and would be deleted with their data:"
+AGREE = (
+    "List them again, or allow it: kubeinstall apply asks on a terminal and takes --yes, ansible-playbook takes"
+    " -e prune_confirm=true."
+)
+
 
 class ActionModule(ActionBase):
     _supports_check_mode = True
@@ -36,6 +42,8 @@ class ActionModule(ActionBase):
                 "knowledge": {"type": "dict", "default": {}},
                 "welcome": STRINGS | {"default": []},
                 "roles": STRINGS | {"default": []},
+                "data_losses": STRINGS | {"default": []},
+                "prune_confirm": {"type": "bool", "default": False},
                 "change": {
                     "type": "dict",
                     "options": {
@@ -56,7 +64,7 @@ class ActionModule(ActionBase):
             cluster = Cluster.from_hostvars(
                 variables["groups"],
                 hostvars,
-                Path(variables["inventory_dir"]),
+                _inventory(variables),
                 reports,
                 Knowledge.model_validate(
                     {key: value for key, value in arguments["knowledge"].items() if key in Knowledge.model_fields}
@@ -71,6 +79,9 @@ class ActionModule(ActionBase):
                     check_change(cluster, change["verb"], change["kind"], change["hosts"])
         except InputError as error:
             return result | {"failed": True, "msg": str(error)}
+        losses = [] if arguments["prune_confirm"] else list(map(printable, arguments["data_losses"]))
+        if losses and not self._task.check_mode:
+            return result | {"failed": True, "msg": f"{LOSSES}\n{_list(losses)}\n{AGREE}", "data_losses": losses}
         if reports and not self._task.check_mode:
             # Before anything is touched: once for all, and where another run is at work, said once.
             hold.take(self, variables)
@@ -82,8 +93,20 @@ class ActionModule(ActionBase):
             "etcd_users": PKI(cluster.pki_directory).has(f"{ETCD_USERS}.json"),
             # Whether a restore was interrupted, which this run has to complete.
             "etcd_restoring": "restoring" in (PKI(cluster.pki_directory).formed or {}),
-            "warnings": [str(warning) for warning in cluster.warnings],
+            "warnings": [str(warning) for warning in cluster.warnings]
+            + ([f"a run without --check asks first: {LOSSES}\n{_list(losses)}"] if losses else []),
         }
+
+
+def _list(sentences: list[str]) -> str:
+    return "\n".join(f"- {sentence}" for sentence in sentences)
+
+
+def _inventory(variables: Mapping[str, Any]) -> Path:
+    """The inventory, or its directory where there are several in it."""
+    sources = variables.get("ansible_inventory_sources") or ()
+    only = Path(sources[0]) if len(sources) == 1 else Path()
+    return only if only.is_file() else Path(variables["inventory_dir"])
 
 
 def _report(answer: Mapping[str, Any]) -> Report:

@@ -40,6 +40,19 @@ options:
       - What a list leaves out and an earlier run had set is removed.
     type: dict
     default: {}
+  owner:
+    description:
+      - Name of the owner of these objects. Each that is created gets the label C(kubeinstall/owner) with this value, and all that are
+        applied are recorded in the ConfigMap C(kubeinstall-manifests) of C(kube-system).
+      - What is recorded, labelled and no longer listed is deleted. Objects that existed before they were listed stay.
+    type: str
+    default: ""
+  prune_confirm:
+    description:
+      - Whether to delete volumes and their claims, namespaces, custom resources and definitions that have any. Without it, the task
+        fails before it applies anything.
+    type: bool
+    default: false
   superseded:
     description:
       - Objects that an earlier version applied. Each is deleted if it still has this content, apart from its metadata.

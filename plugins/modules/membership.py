@@ -31,6 +31,12 @@ options:
   address: {description: Its node address., type: str}
   kinds: {description: "As what it is remembered, where C(marked).", type: list, elements: str, choices: [node, etcd], default: []}
   marks: {description: "What is forgotten, where C(welcome): KIND.NAME.", type: list, elements: str, default: []}
+  owner: {description: "To ask, owner of O(manifests), as of M(kubeinstall.cluster.manifests).", type: str}
+  manifests:
+    description: "To ask, what is going to be applied: C({file: PATH}) or C({object: OBJECT}). What left is looked at for its data."
+    type: list
+    elements: dict
+    default: []
   timeout: {description: Seconds in which the pods have to be gone., type: int, default: 300}
 attributes:
   check_mode: {description: Tells what it would do., support: full}
@@ -64,6 +70,7 @@ answered: {description: Whether an API server told., type: bool, returned: when 
 nodes: {description: "The nodes' addresses, by name.", type: dict, returned: when asked and answered}
 shares: {description: "The nodes' shares of the pods' network, by name.", type: dict, returned: when asked and answered}
 marks: {description: "Who was taken out: name, machine_id, address, at.", type: dict, returned: when asked and answered}
+data_losses: {description: "Objects that would be deleted with their data, a sentence on each.", type: list, elements: str, returned: when asked and answered}
 kubeinstall:
   description: "For the command: C(kind), C(version); C(there), whether it is a node; C(pods) that are evicted, as NAMESPACE/NAME,
     C(lost) unmanaged ones among them, C(empty_dirs) those whose emptyDir data is deleted; C(silent), whether its kubelet does

@@ -29,6 +29,12 @@ options:
     type: list
     elements: str
     default: []
+  data_losses:
+    description: What M(kubeinstall.cluster.membership) was told of data that would be deleted. Refused, but in check mode.
+    type: list
+    elements: str
+    default: []
+  prune_confirm: {description: Whether that data may be deleted., type: bool, default: false}
   change:
     description:
       - A change of membership that is asked for. Refused where its hosts are not what it is about, or none would stay.
@@ -49,6 +55,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 msg: {description: "Everything that is wrong, one line for each; or in short what was looked at.", type: str, returned: always}
+data_losses: {description: "What was refused of O(data_losses).", type: list, elements: str, returned: when it was}
 order: {description: The hosts in the order in which they are rebooted., type: list, elements: str, returned: to reboot}
 welcomed: {description: "The marks of the welcome hosts, which are to be forgotten, and the host of each.", type: dict, returned: success}
 """

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -39,6 +40,14 @@ def parse(text: str, place: str) -> list[tuple[str, Any]]:
     if len(documents) < 2:
         return [(place, document) for document in documents]
     return [(f"{place}, document {number}", document) for number, document in enumerate(documents, 1)]
+
+
+def from_file(path: str) -> list[tuple[str, Any]]:
+    """`parse` of a file. Raises DocumentError."""
+    try:
+        return parse(Path(path).expanduser().read_text(encoding="utf-8"), path)
+    except (OSError, UnicodeDecodeError) as error:
+        raise DocumentError(f"{path}: the manifest can't be read: {error}") from None
 
 
 def objects(found: Iterable[tuple[str, Any]]) -> list[dict[str, Any]]:
@@ -105,4 +114,4 @@ def text(document: Any) -> str:
     return "" if document is None else str(yaml.safe_dump(document, sort_keys=False, allow_unicode=True))
 
 
-__all__ = ["DocumentError", "KubernetesLoader", "objects", "parse", "plain", "text"]
+__all__ = ["DocumentError", "KubernetesLoader", "from_file", "objects", "parse", "plain", "text"]

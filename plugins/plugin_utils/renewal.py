@@ -45,7 +45,10 @@ def due(items: list[Item], found: Mapping[str, Any], pki: PKI | None, *, all_of_
             usable = not expired(pem)
         if reasons:
             before = None if pem is None else "present"
-            after = f"issued by the {item['authority']} CA: {'; '.join(reasons)}"
+            why = (
+                "because " + "; ".join(reasons) if pem is None else f"because of the present one: {'; '.join(reasons)}"
+            )
+            after = f"issued by the {item['authority']} CA, {why}"
             difference = {"kind": "certificate", "path": item["certificate"], "before": before, "after": after}
             renew[item["name"]] = Due(difference, usable)
     return renew

@@ -99,7 +99,19 @@ def test_labels_taints_and_the_users_manifests_are_applied_and_taken_back(cluste
     node = json.loads(cluster.kubectl("get", "node", name, "-o", "json"))
     assert "rack" not in node["metadata"]["labels"]
     assert "taints" not in node["spec"]
-    cluster.kubectl("delete", "configmap", "mine")
+    assert "NotFound" in cluster.kubectl("get", "configmap", "mine", code=None)
+    cluster.changes_nothing("cluster_manifests")
+
+
+def test_data_goes_with_a_manifest_only_where_that_is_allowed(cluster: Cluster) -> None:
+    shop = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}}
+    cluster.playbook("cluster_manifests", *variables(cluster_manifests=[shop]))
+    said = cluster.playbook("cluster_manifests", code=2)
+    assert "Namespace shop: all objects in it are deleted" in said
+    assert "shop" in cluster.kubectl("get", "namespaces", "-o", "name")
+    cluster.playbook("cluster_manifests", *variables(prune_confirm=True))
+    eventually(lambda: "shop" not in cluster.kubectl("get", "namespaces", "-o", "name"), what="the namespace is gone")
+    cluster.changes_nothing("cluster_manifests")
 
 
 def test_the_example_services_answer_from_outside_and_keep_what_they_are_given(cluster: Cluster) -> None:

@@ -44,6 +44,12 @@ def test_a_folder_that_is_not_there_is_the_users_mistake(tmp_path: Path) -> None
         backups.destination(str(tmp_path / "nowhere" / "one.db"), tmp_path, "lab")
 
 
+def test_a_slash_at_the_end_is_a_folder(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"nowhere/: there is no such folder \(make it: mkdir -p"):
+        backups.destination(f"{tmp_path}/nowhere/", tmp_path, "lab")
+    assert backups.destination(f"{tmp_path}/", tmp_path, "lab", NOW) == tmp_path / "lab-20260102T030405Z.db"
+
+
 def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:
     (tmp_path / "backups").write_text("")
     with pytest.raises(KubeinstallError, match="backups: it cannot be made"):

@@ -102,3 +102,14 @@ def test_the_list_marks_what_the_next_run_renews(pki: PKI) -> None:
     line = out.getvalue().splitlines()[-1]
     assert line.split()[:3] == ["cp1", "etcd", "/x.crt"]
     assert line.rstrip().endswith(" renew")
+
+
+def test_no_path_is_cut_in_a_narrow_terminal_or_a_pipe(pki: PKI) -> None:
+    pem, _ = pki.issue(access.OPERATOR, now=NOW)
+    path = "/etc/kubernetes/pki/apiserver-etcd-client.crt"
+    out = StringIO()
+    listed = [{"host": "control-1", **certs.described(pem, "kube_apiserver", path, NOW)}]
+    certs.show(Console(file=out, width=60), listed)
+    heading, line = out.getvalue().splitlines()
+    assert line.split()[:3] == ["control-1", "kube_apiserver", path]
+    assert line.index(path) == heading.index("path")

@@ -116,6 +116,14 @@ def test_a_misspelt_limit_is_refused_before_a_host_is_asked(inventory: Path) -> 
     assert done.code == 2
     assert "there is no host or group cp2 (did you mean cp1?)" in done.err
     assert "there is no host or group nod (did you mean node?)" in done.err
+    done = kubeinstall("run", "etcd", "-i", str(inventory), "--limit", "cp[1:2]")
+    assert done.code == 2
+    assert (
+        "cp[1:2] matches no host: a range in brackets picks from the hosts of a group (did you mean cp1?)" in done.err
+    )
+    done = kubeinstall("run", "etcd", "-i", str(inventory), "--limit", "cp1,!control_plane")
+    assert done.code == 2
+    assert "--limit: cp1,!control_plane leaves no host of the cluster" in done.err
 
 
 def test_a_reboot_refuses_wrong_names_before_a_host_is_asked(inventory: Path) -> None:
@@ -185,6 +193,48 @@ def test_version() -> None:
     from kubeinstall import __version__
 
     assert kubeinstall("version").out.startswith(f"kubeinstall {__version__} with ansible-core 2.19")
+    assert kubeinstall("--version").out == kubeinstall("version").out
+
+
+@pytest.mark.parametrize("command", ["lab", "components", "node", "certs", "verify"])
+def test_all_help_looks_alike(command: str) -> None:
+    done = kubeinstall(command, "--help")
+    assert "Options:" in done.out
+    assert "\u256d" not in done.out  # a corner of a box
+    assert "--install-completion" not in done.out
+
+
+@pytest.mark.parametrize(
+    ("typed", "found"),
+    [
+        ("kubeinstall no", ["node"]),
+        ("kubeinstall lab u", ["up"]),
+        ("kubeinstall components f", ["fetch"]),
+        ("kubeinstall node r", ["remove"]),
+        ("kubeinstall verify --js", ["--json"]),
+        ("kubeinstall node add --ask-v", ["--ask-vault-pass"]),
+    ],
+)
+def test_completion(typed: str, found: list[str]) -> None:
+    last = str(len(typed.split()) - 1)
+    done = kubeinstall(_KUBEINSTALL_COMPLETE="complete_bash", COMP_WORDS=typed, COMP_CWORD=last)
+    assert done.out.split() == found
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["validate", "apply", "run", "status", "kubectl", "verify", "reboot", "reset", "certs renew", "etcd backup"],
+)
+def test_all_that_read_an_inventory_can_ask_for_passwords(command: str) -> None:
+    done = kubeinstall(*command.split(), "--help")
+    assert "--ask-become-pass" in done.out
+    assert "--ask-vault-pass" in done.out
+
+
+def test_a_password_needs_a_terminal(inventory: Path) -> None:
+    done = kubeinstall("validate", "-i", str(inventory), "--ask-vault-pass")
+    assert done.code == 2
+    assert "--ask-vault-pass: there is no terminal to ask on (name a file in ANSIBLE_VAULT_PASSWORD_FILE)" in done.err
 
 
 def test_a_restore_wants_a_yes_and_a_backup(inventory: Path, tmp_path: Path) -> None:

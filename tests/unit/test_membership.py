@@ -52,7 +52,12 @@ def test_a_change_that_makes_sense(cluster: Cluster, verb: str, kind: str, names
         ("remove", "node", ["xyz"], ["no host xyz (it has to be listed until it is removed"]),
         ("remove", "node", ["control-1"], ["it is a control plane (kubeinstall control-plane remove control-1)"]),
         ("remove", "node", ["node-1"], ["it is a member of etcd too (first: kubeinstall etcd remove node-1"]),
-        ("remove", "etcd", ["node-2"], ["it is a node, and not in the group etcd (kubeinstall node remove node-2)"]),
+        (
+            "remove",
+            "etcd",
+            ["node-2"],
+            ["not in the group etcd (etcd has: control-1, control-2, control-3, node-1, etcd-1)"],
+        ),
         ("add", "etcd", ["node-2"], ["it is a node, and not in the group etcd (list it in the group etcd first)"]),
         ("remove", "control_plane", ["control-2"], ["reach the API by its address, https://192.0.2.12:6443"]),
         ("remove", "control_plane", ["control-1", "control-2", "control-3"], ["has no control plane"]),

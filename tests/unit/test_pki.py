@@ -382,15 +382,15 @@ def test_why_a_certificate_does_not_do(pki: PKI, tmp_path: Path) -> None:
         SERVER.usages,
     )
     assert pki.problems(certificate, grown) == [
-        "its DNS names are kubernetes, kubernetes.default.svc.cluster.local, node-1 instead of api.example.org,"
-        " kubernetes, kubernetes.default.svc.cluster.local, node-1"
+        "its DNS names are kubernetes, kubernetes.default.svc.cluster.local, node-1 (wanted: api.example.org,"
+        " kubernetes, kubernetes.default.svc.cluster.local, node-1)"
     ]
     moved = CertificateRequest("kubernetes", "x", (), SERVER.names, ("192.0.2.12",), frozenset({"server", "client"}))
     assert pki.problems(certificate, moved) == [
-        "its common name is kube-apiserver instead of x",
-        "its organizations are example instead of none",
-        "its addresses are 10.96.0.1, 192.0.2.11 instead of 192.0.2.12",
-        "its usages are server instead of client, server",
+        "its common name is kube-apiserver (wanted: x)",
+        "its organizations are example (wanted: none)",
+        "its addresses are 10.96.0.1, 192.0.2.11 (wanted: 192.0.2.12)",
+        "its usages are server (wanted: client, server)",
     ]
     soon, gone = datetime.now(UTC) + timedelta(days=336), datetime.now(UTC) + timedelta(days=366)
     assert "within 30 days" in pki.problems(certificate, SERVER, now=soon)[0]

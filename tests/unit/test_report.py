@@ -150,6 +150,18 @@ def test_last_words(ended: RunResult, check: bool, expected: str) -> None:
     assert expected in said(where)
 
 
+def test_plain_lines_of_a_check_say_what_would_change() -> None:
+    where = console()
+    with report.watch(where, ["a"], check=True) as view:
+        hear(view, event("play"), event("task"), event("start", "a"), event("changed", "a", seconds=1.0))
+        hear(view, event("diff", "a", diff=({"before": "", "after": ""},)), event("stats"))
+    assert [line[9:] for line in said(where).splitlines()] == [
+        "Etcd",
+        "would change a  etcd : Run etcd  (1.0 s)",
+        "a  etcd : Run etcd would change something",
+    ]
+
+
 def test_a_drain_that_was_interrupted_leaves_a_cordoned_node() -> None:
     """The drain itself ends on the control plane; the Node is neither deleted nor given back."""
     left = (event("start", "node-3", report.DRAIN), event("start", "node-1"))
@@ -171,6 +183,13 @@ def test_summary_of_a_failed_run_has_it_all() -> None:
     assert "unreachable" in text
     assert "slowest: 12.5 s etcd : Slow (b)" in text
     assert "run the same command again" in text
+
+
+def test_a_part_of_a_run_says_what_it_means_that_nothing_changed() -> None:
+    where = console()
+    report.summary(where, result(seconds=1.0, stats={"a": HostStats(ok=3)}), unchanged="No other host had to change")
+    assert "No other host had to change (1.0 s)" in said(where)
+    assert "Nothing to do" not in said(where)
 
 
 def test_a_run_that_could_not_begin() -> None:

@@ -105,7 +105,7 @@ module Kubeinstall
     def hosts(emulated:)
       lines = <<~YAML
         # Written by `vagrant up`, and written again by the next one. `vagrant destroy` removes it.
-        # Your own variables go into group_vars/all.yml: files that Vagrant did not write stay.
+        # Your own variables go into group_vars/all/cluster.yml: files that Vagrant did not write stay.
         all:
           vars:
             # Vagrant read the host keys through its own connection: a host with another key is another host.

@@ -99,8 +99,9 @@ def private(attributes: str | None) -> bool:
 
 def left_over(host: Host, path: str) -> dict[str, Any]:
     """The difference of a file that is not wanted any more."""
-    hidden = private(attributes(host.path(path)))
-    return {"kind": "file", "path": path, "before": f"{MASK}\n" if hidden else read(host.path(path)), "after": None}
+    there = attributes(host.path(path))
+    before = f"{MASK}\n" if private(there) else read(host.path(path))
+    return {"kind": "file", "path": path, "before": before, "after": None, "before_attributes": there}
 
 
 def compare_directory(host: Host, item: dict[str, Any]) -> dict[str, Any] | None:

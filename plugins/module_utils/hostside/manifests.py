@@ -7,6 +7,9 @@ spec: server, authority, certificate, key (paths on the host), check, patience (
     superseded, superseded_users
              [object] of earlier versions, which are deleted where they still have this content, unless any of these
              hosts may use them
+    owner    name of these objects' owner, if any: what it no longer lists is deleted (hostside/prune.py)
+    prune_confirm
+             whether data may be deleted with them
     wait_for {nodes: [name], deployments: [namespace/name]} to be ready at the end
 Returns {changes: [{action, what, place, before, after}], notices: [sentence], answered}; `before` and `after` are
 documents without what the API adds by itself, secrets masked. With `check` nothing is touched; all is to be created
@@ -19,20 +22,15 @@ import contextlib
 import time
 from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
-from . import nodes, rollout
+from . import nodes, prune, rollout
 from .answers import Answer
 from .api import API, APPLY, Document, RefusedError, Resource, UnreachableError
 from .errors import HostError
 from .host import Host
+from .objects import clean, masked, rank, title
 from .waiting import pause
 
 MANAGER = "kubeinstall"
-# Others are refused while these are missing; among themselves, and all the rest, stay in the order they are written in.
-FIRST = ("Namespace", "CustomResourceDefinition", "PriorityClass", "ServiceAccount")
-# Set by the API for its own use: they differ without anyone having asked for a difference.
-VOLATILE = ("managedFields", "resourceVersion", "generation", "uid", "creationTimestamp", "selfLink")
-LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
-MASK = "(kept secret)"
 # Seconds in which controllers make what an object just created needs: a definition's API, a default service account.
 SETTLING = 15
 CHECK_PATIENCE = 2
@@ -56,7 +54,7 @@ ANSWERS = {"main": Answer(Settled)}
 
 
 def main(spec: Dict[str, Any]) -> Dict[str, Any]:
-    check = bool(spec["check"])
+    check, owner = bool(spec["check"]), spec.get("owner", "")
     items = in_order(spec["objects"])
     patience = CHECK_PATIENCE if check else spec["patience"]
     try:
@@ -64,19 +62,42 @@ def main(spec: Dict[str, Any]) -> Dict[str, Any]:
         api = API(**access, others=spec.get("others", ()), patience=patience)
         with Host(spec.get("root", "/")).acting("apply manifests", check=check), contextlib.closing(api):
             api.request("GET", "/version")
-            application = Application(api, check)
+            leaving = _leaving(api, spec, owner)
+            if owner and not check:
+                prune.begin(api, owner, leaving)
+            application = Application(api, check, owner)
             changes = [change for item in items if (change := application.settle(item))]
             of_nodes, notices = nodes.settle(
                 api, spec["nodes"], check=check, patience=spec["patience"], manager=MANAGER
             )
             deleted, kept = supersede(api, spec.get("superseded", []), spec.get("superseded_users", []), check=check)
+            if owner and not check:
+                prune.finish(api, owner, leaving)
             if not check:
                 rollout.wait(api, spec["wait_for"], spec["patience"])
     except UnreachableError:
         if not check:
             raise
-        return {"changes": _all_new(items, spec["nodes"]), "notices": [], "answered": False}
-    return {"changes": changes + of_nodes + deleted, "notices": notices + kept, "answered": True}
+        return {"changes": _all_new(items, spec["nodes"], owner), "notices": [], "answered": False}
+    return {
+        "changes": [*changes, *of_nodes, *deleted, *prune.changes(owner, leaving)],
+        "notices": [*notices, *kept, *leaving.kept],
+        "answered": True,
+    }
+
+
+def _leaving(api: API, spec: Dict[str, Any], owner: str) -> prune.Leaving:
+    """What left the manifests. HostError where data would go with it, and that was not agreed to."""
+    if not owner:
+        return prune.Leaving([], [], [], [])
+    leaving = prune.find(api, owner, prune.entries([item["object"] for item in spec["objects"]]))
+    losses = [] if spec["check"] or spec["prune_confirm"] else prune.data_losses(api, leaving)
+    if losses:
+        raise HostError(
+            f"objects that left {owner} would be deleted with their data: {'; '.join(losses)}. Nothing was applied."
+            " List them again, or allow it: kubeinstall apply --yes, or -e prune_confirm=true of ansible-playbook"
+        )
+    return leaving
 
 
 def supersede(
@@ -111,24 +132,17 @@ def supersede(
 
 def in_order(items: List[Dict[str, Any]]) -> List[Dict[str, Any]]:
     """What others need comes first; the rest as written."""
-
-    def rank(item: Dict[str, Any]) -> int:
-        kind = item["object"].get("kind")
-        return FIRST.index(kind) if kind in FIRST else len(FIRST)
-
-    return sorted(items, key=rank)
+    return sorted(items, key=lambda item: rank(item["object"]))
 
 
-def title(document: Document) -> str:
-    """`Kind namespace/name`, as it is shown."""
-    metadata = document["metadata"]
-    name = f"{metadata['namespace']}/{metadata['name']}" if metadata.get("namespace") else metadata["name"]
-    return f"{document['kind']} {name}"
-
-
-def _all_new(items: List[Dict[str, Any]], wanted_nodes: Dict[str, Any]) -> List[Dict[str, Any]]:
-    changes = [_change("create", item, None, item["object"]) for item in items]
-    return changes + nodes.differences(dict.fromkeys(wanted_nodes), wanted_nodes, {})
+def _all_new(items: List[Dict[str, Any]], wanted_nodes: Dict[str, Any], owner: str) -> List[Dict[str, Any]]:
+    objects = [item["object"] for item in items]
+    changes = [
+        _change("create", item, None, prune.labelled(one, owner) if owner else one) for item, one in zip(items, objects)
+    ]
+    of_nodes = nodes.differences(dict.fromkeys(wanted_nodes), wanted_nodes, {})
+    leaving = prune.Leaving([], prune.entries(objects) if owner else [], [], [])
+    return [*changes, *of_nodes, *prune.changes(owner, leaving)]
 
 
 def _change(action: str, item: Dict[str, Any], before: Optional[Document], after: Document) -> Dict[str, Any]:
@@ -142,39 +156,11 @@ def _change(action: str, item: Dict[str, Any], before: Optional[Document], after
     }
 
 
-def masked(before: Optional[Document], after: Document) -> Tuple[Optional[Document], Document]:
-    """Both without the values of Secrets; one that differs from before is told by its mask."""
-    if after.get("kind") != "Secret":
-        return before, after
-    old = {**(before or {}).get("data", {}), **(before or {}).get("stringData", {})}
-
-    def mask(document: Document) -> Document:
-        shown = dict(document)
-        for field in ("data", "stringData"):
-            if field in document:
-                shown[field] = {
-                    name: MASK if before is None or old.get(name) == value else f"{MASK}: another value"
-                    for name, value in (document[field] or {}).items()
-                }
-        return shown
-
-    return (None if before is None else mask(before)), mask(after)
-
-
-def clean(document: Document) -> Document:
-    """The document without what the API and its controllers keep in it for themselves."""
-    metadata = {name: value for name, value in document["metadata"].items() if name not in VOLATILE}
-    annotations = {name: value for name, value in metadata.pop("annotations", {}).items() if name != LAST_APPLIED}
-    if annotations:
-        metadata["annotations"] = annotations
-    return {**{name: value for name, value in document.items() if name != "status"}, "metadata": metadata}
-
-
 class Application:
     """Applies objects one after another; in check mode it remembers what an apply would have made by then."""
 
-    def __init__(self, api: API, check: bool) -> None:
-        self.api, self.check = api, check
+    def __init__(self, api: API, check: bool, owner: str = "") -> None:
+        self.api, self.check, self.owner = api, check, owner
         self._promised_namespaces: List[str] = []
         self._promised_kinds: List[Tuple[str, str]] = []
 
@@ -190,12 +176,13 @@ class Application:
     def _settle(self, item: Dict[str, Any]) -> Optional[Dict[str, Any]]:
         wanted = item["object"]
         if self.check and self._depends_on_a_promise(wanted):
-            return _change("create", item, None, wanted)
+            return _change("create", item, None, self._labelled(wanted, None))
         resource = self._resource(item)
         wanted = self._placed(wanted, resource)
         item = {**item, "object": wanted}
         path = resource.path(wanted["metadata"].get("namespace", ""), wanted["metadata"]["name"])
         before = self.api.get(path)
+        wanted = self._labelled(wanted, before)
         after = self._apply(path, wanted)
         self._remember(wanted, before)
         if before is None:
@@ -205,6 +192,9 @@ class Application:
             return None
         old, new = clean(before), clean(after)
         return None if old == new else _change("change", item, old, new)
+
+    def _labelled(self, wanted: Document, before: Optional[Document]) -> Document:
+        return prune.labelled(wanted, self.owner) if self.owner and prune.owned(before, self.owner) else wanted
 
     def _depends_on_a_promise(self, wanted: Document) -> bool:
         kind = (str(wanted["apiVersion"]), str(wanted["kind"]))

@@ -5,7 +5,8 @@ spec: server, authority, certificate, key (paths on the host), operation, check,
                              marks: {mark: {name, machine_id, address, at}},
                              kubelets: {name: version}, api_servers: {address: version, "" where it does not answer},
                              service_cidrs: {ServiceCIDR: [CIDR]}, dns_address: "" without a Service for the DNS,
-                             settings: those of this host, as settings.py finds them}
+                             settings: those of this host, as settings.py finds them, data_losses}
+             owner, wanted   where manifests are to be applied: [entry of hostside/prune.py]
     foresee  name            {there, silent, pods, lost, empty_dirs}: what its removal costs
     drain    name            {changes, silent}: the node is cordoned, and drained unless its kubelet does not report
     force    name            {changes}: the pods of a node whose kubelet does not report are deleted at once
@@ -21,7 +22,7 @@ import time
 from typing import Any, Dict, List, NamedTuple, Optional
 from urllib.parse import quote
 
-from . import drain, nodes, notes, settings
+from . import drain, nodes, notes, prune, settings
 from .answers import Answer, Changes
 from .api import API, Document, operate
 from .errors import HostError
@@ -49,6 +50,7 @@ class Known(NamedTuple):
     service_cidrs: Dict[str, List[str]]
     dns_address: str
     settings: Dict[str, Dict[str, str]]
+    data_losses: List[str]
 
 
 class Foreseen(NamedTuple):
@@ -93,6 +95,7 @@ def ask(api: API, spec: Dict[str, Any]) -> Dict[str, Any]:
         },
         "dns_address": ((api.get(DNS) or {}).get("spec") or {}).get("clusterIP", ""),
         "settings": settings.found(Host(spec.get("root", "/"))),
+        "data_losses": prune.asked(api, spec["owner"], spec["wanted"]) if "owner" in spec else [],
     }
 
 

@@ -91,14 +91,20 @@ def test_encrypted_variables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         capture_output=True,
     )
     assert secret.read_text().startswith("$ANSIBLE_VAULT")
-    with pytest.raises(InputError, match="vault"):
+    with pytest.raises(InputError) as locked:
         Cluster.load(tmp_path)
+    assert "all.yml: encrypted by ansible-vault, and there is no vault password" in str(locked.value.problems[0])
     load = f"from kubeinstall.cluster import Cluster; print(Cluster.load({str(tmp_path)!r}).name)"
     environment = {**os.environ, "ANSIBLE_VAULT_PASSWORD_FILE": str(tmp_path / ".password")}
     done = subprocess.run(
         [sys.executable, "-c", load], check=True, capture_output=True, text=True, env=environment, cwd=collection_root()
     )
     assert done.stdout == "hidden\n"
+    (tmp_path / ".password").write_text("another\n")
+    done = subprocess.run(
+        [sys.executable, "-c", load], capture_output=True, text=True, env=environment, cwd=collection_root()
+    )
+    assert "the inventory cannot be decrypted" in done.stderr
 
 
 def test_no_such_inventory(tmp_path: Path) -> None:
@@ -156,12 +162,12 @@ def test_an_inventory_that_others_may_write_to_is_said(tmp_path: Path) -> None:
     inventory = tmp_path / "mine"
     shutil.copytree(EXAMPLE, inventory)
     assert not [str(one) for one in Cluster.load(inventory).warnings if "may write" in str(one)]
-    (inventory / "group_vars/all.yml").chmod(0o666)
+    (inventory / "group_vars/all/cluster.yml").chmod(0o666)
     (inventory / "hosts.yml").chmod(0o666)
     (warning,) = [str(one) for one in Cluster.load(inventory).warnings if "may write" in str(one)]
     assert warning == (
         f"every user may write to {inventory / 'hosts.yml'} and 1 more, and so choose what runs as root on the hosts"
-        f" (chmod go-w {inventory / 'hosts.yml'} {inventory / 'group_vars/all.yml'})"
+        f" (chmod go-w {inventory / 'hosts.yml'} {inventory / 'group_vars/all/cluster.yml'})"
     )
 
 
@@ -176,3 +182,13 @@ def test_other_keys_are_found_with_all_other_errors(tmp_path: Path) -> None:
     (pki.directory / "encryption.key").write_text("another")
     with pytest.raises(InputError, match=r"not the encryption\.key that the cluster uses"):
         Cluster.load(inventory)
+
+
+def test_inventories_in_one_folder_share_its_variables(tmp_path: Path) -> None:
+    """What one of them lacks another may have."""
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.ini").write_text(f"[etcd]\n{name} ansible_host=192.0.2.1\n[control_plane]\n{name}\n")
+    (tmp_path / "host_vars").mkdir()
+    (tmp_path / "host_vars" / "b.yml").write_text("node_labels: {}\n")
+    (warning,) = Cluster.load(tmp_path / "a.ini").warnings
+    assert "host_vars/b.yml: Ansible ignores it, because the inventory has no host b" in str(warning)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import shutil
 import subprocess
 from pathlib import Path
@@ -33,16 +34,28 @@ def run(*arguments: str) -> str:
     return result.output
 
 
+def listed() -> list[str]:
+    """The lines of the list, without the width of its columns."""
+    return [" ".join(line.split()) for line in run("list").splitlines()]
+
+
 def test_build_then_list(own_cache: Path, toolchain: Toolchain) -> None:
     own = machine_architecture()
-    assert f"pause\t1.0.0\tdefault\t{own}\tno\tbuild\n" in run("list")
+    assert f"pause 1.0.0 default {own} no build" in listed()
     output = run("build", "pause")
     assert "pause 1.0.0: " in output
     assert f"pause 1.0.0 {own}: {own_cache}/pause/1.0.0/{own}/pause (" in output
-    listed = run("list")
-    assert f"pause\t1.0.0\tdefault\t{own}\tyes (built)\tbuild\n" in listed
-    assert f"kubernetes\t1.36.3\t\t{own}\tno\trelease, build\n" in listed
-    assert f"flannel\t0.28.10\tdefault\t{own}\tno\trelease (digest to be pinned), build\n" in listed
+    assert listed()[0] == "component version default architecture cached sources"
+    assert f"pause 1.0.0 default {own} yes (built) build" in listed()
+    assert f"kubernetes 1.36.3 {own} no release, build" in listed()
+    assert f"flannel 0.28.10 default {own} no release (digest to be pinned), build" in listed()
+    found = json.loads(run("list", "--json"))
+    assert found["cache"] == str(own_cache)
+    (pause,) = [one for one in found["components"] if one["component"] == "pause"]
+    assert pause == {
+        **{"component": "pause", "version": "1.0.0", "default": "default"},
+        **{"architecture": own, "cached": "yes (built)", "sources": "build"},
+    }
     assert run("fetch", "pause").count("\n") == 1, "what is there is only named"
 
 

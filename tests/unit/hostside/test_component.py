@@ -17,6 +17,7 @@ import pytest
 from ansible_collections.kubeinstall.cluster.plugins.module_utils.hostside import component, files, removal
 from ansible_collections.kubeinstall.cluster.plugins.module_utils.hostside.errors import HostError
 from ansible_collections.kubeinstall.cluster.plugins.module_utils.hostside.host import Host
+from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.differences import as_diff
 
 ARCHITECTURE = {"x86_64": "amd64", "aarch64": "arm64"}[os.uname().machine]
 
@@ -517,3 +518,11 @@ def test_a_removal_leaves_what_it_was_not_delivered(root: Path) -> None:
         "kubeinstall-4294967294",
     ]
     assert (elsewhere / "precious").exists()
+
+
+def test_a_file_that_goes_is_shown_with_what_it_was(root: Path) -> None:
+    run("apply", spec_of(root, files=[a_file(mode="0600")]))
+    (change,) = run("compare", spec_of(root))["changes"]
+    (entry,) = as_diff([change], None)
+    assert entry["before_header"].startswith("/etc/demo/demo.conf (0600 ")
+    assert entry["after_header"] == "/etc/demo/demo.conf (absent)"

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.kubeinstall.cluster.plugins.module_utils.hostside import manifests, nodes, notes
+from ansible_collections.kubeinstall.cluster.plugins.module_utils.hostside import manifests, nodes, notes, objects
 from ansible_collections.kubeinstall.cluster.plugins.module_utils.hostside.api import (
     API,
     APPLY,
@@ -148,10 +148,10 @@ def test_secrets_are_masked(api_access: dict[str, Any], namespace: str) -> None:
         return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": {"word": value, "same": "s"}}
 
     (created,) = run(api_access, secret("first"))
-    assert created["after"]["stringData"] == {"word": manifests.MASK, "same": manifests.MASK}
+    assert created["after"]["stringData"] == {"word": objects.MASK, "same": objects.MASK}
     (changed,) = run(api_access, secret("second"))
-    assert changed["before"]["data"] == {"word": manifests.MASK, "same": manifests.MASK}
-    assert changed["after"]["data"] == {"word": f"{manifests.MASK}: another value", "same": manifests.MASK}
+    assert changed["before"]["data"] == {"word": objects.MASK, "same": objects.MASK}
+    assert changed["after"]["data"] == {"word": f"{objects.MASK}: another value", "same": objects.MASK}
     assert run(api_access, secret("second")) == []
 
 
