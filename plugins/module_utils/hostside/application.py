@@ -88,19 +88,21 @@ def _apply(host: Host, spec: dict[str, Any]) -> str | None:
         units.stop(host, record.data["unit"])
     changed = [item for item in considered(host, spec) if files.compare_file(host, item)]
     programs = binaries.compare(host, spec["binaries"])
-    state = units.show(host, spec["unit"]) if spec["unit"] else {}
+    state, irreversible = units.show(host, spec["unit"]) if spec["unit"] else {}, ""
     if spec["unit"]:
         renewed = [item for item in spec["certificates"] if item["name"] in spec["signed"]]
         paths_now = [item["dest"] for item in changed if not item.get("after_ready")]
         paths_now += [change["path"] for change in programs] + certificates.paths(renewed)
-        rollback.keep(host, spec, record, paths_now + no_longer_wanted(host, spec, record))
+        irreversible = rollback.keep(host, spec, record, paths_now + no_longer_wanted(host, spec, record))
     _remember(host, spec, record, changed)
     _settle_system(host, spec)
     try:
         _write(host, spec, record, changed, programs)
         restarted = _start(host, spec, record, changed)
     except HostError as failure:
-        raise (rollback.undo(host, spec, record, state, failure) if spec["unit"] else failure) from None
+        if "former" in record.data:
+            raise rollback.undo(host, spec, record, state, failure) from None
+        raise HostError(f"{failure}{irreversible}") from None
     rollback.forget(host, record)
     for item in changed:
         if item.get("after_ready"):

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import copy
 import os
-from typing import Any, Iterable
+from typing import Any, Sequence
 
 from . import units
 from .errors import HostError
@@ -22,36 +22,42 @@ from .record import Record, former_name
 from .spare import serves
 
 
-def keep(host: Host, spec: dict[str, Any], record: Record, paths: Iterable[str]) -> None:
-    """Keep these files where the unit works with them. The caller saves the record before it touches any of them."""
+def keep(host: Host, spec: dict[str, Any], record: Record, paths: Sequence[str]) -> str:
+    """Keep these files where the unit works with them. The caller saves the record before it touches any of them.
+
+    Returns what is to be said where nothing was kept and the change fails.
+    """
     former = record.data.pop("former", None)
-    if _is_one_way(spec, record):
-        return
     if not _whole(host, former):
+        _removed(host, former)
+        former = None
+    if former is None and not (paths and record.data.get("stamp")):
+        return ""
+    if _is_one_way(spec, record):
+        _removed(host, former)
+        return "\nThe former version was not restored, for the new one may have changed its data."
+    if former is None:
         if not _works(host, spec, record):
-            return
+            return "\nIts former configuration was not restored, for it was not ready with that one either."
         former = {"files": {}, "stamp": copy.deepcopy(record.data["stamp"])}
     for path in paths:
-        if path not in former["files"]:
-            former["files"][path] = _kept(host.path(path))
+        # What is missing by hand would be missed by the former configuration too.
+        if path not in former["files"] and (_kept(host.path(path)) or path not in record.data["files"]):
+            former["files"][path] = os.path.lexists(former_name(host.path(path)))
     record.data["former"] = former
+    return ""
 
 
 def forget(host: Host, record: Record) -> None:
     """The change works. The record is saved first: what an interruption leaves then counts for nothing."""
     former = record.data.pop("former", None)
     record.save()
-    for path in former["files"] if former else ():
-        remove_file(former_name(host.path(path)))
+    _removed(host, former)
 
 
 def undo(host: Host, spec: dict[str, Any], record: Record, before: dict[str, str], failure: HostError) -> HostError:
-    """Restore the former files and start the unit with them; `before` is its state before the change. Returns what to
-    raise.
-    """
-    unit, former = spec["unit"], record.data.get("former")
-    if not former:
-        return HostError(f"{failure}{_no_way_back(spec, record)}")
+    """Restore what was kept and start the unit with it; `before` is its state before the change. Returns the error."""
+    unit, former = spec["unit"], record.data["former"]
     try:
         for path, existed in former["files"].items():
             _restore(host.path(path), existed=existed)
@@ -76,9 +82,8 @@ def undo(host: Host, spec: dict[str, Any], record: Record, before: dict[str, str
 
 
 def _works(host: Host, spec: dict[str, Any], record: Record) -> bool:
-    if not record.data.get("stamp") or record.data.get("unit") != spec["unit"]:
-        return False
-    return units.running(units.show(host, spec["unit"])) and serves(host, spec["ready"])
+    same = record.data.get("unit") == spec["unit"]
+    return same and units.running(units.show(host, spec["unit"])) and serves(host, spec["ready"])
 
 
 def _is_one_way(spec: dict[str, Any], record: Record) -> bool:
@@ -93,12 +98,9 @@ def _minor(version: str) -> list[str]:
     return version.split(".")[:2]
 
 
-def _no_way_back(spec: dict[str, Any], record: Record) -> str:
-    if _is_one_way(spec, record):
-        return "\nThe former version was not restored, for the new one may have changed its data."
-    if record.data.get("stamp"):
-        return "\nIts former configuration was not restored, for it was not ready with that one either."
-    return ""
+def _removed(host: Host, former: dict[str, Any] | None) -> None:
+    for path in former["files"] if former else ():
+        remove_file(former_name(host.path(path)))
 
 
 def _whole(host: Host, former: dict[str, Any] | None) -> bool:

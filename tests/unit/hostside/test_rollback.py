@@ -221,6 +221,22 @@ def test_what_did_not_work_before_is_not_restored(service: Service) -> None:
     assert service.tree()["etc/demo/demo.conf"] == "broken\n"
 
 
+def test_what_is_missing_by_hand_stays_where_the_run_has_put_it(service: Service) -> None:
+    (service.root / "usr/local/bin/demo").unlink()
+    service.files["demo.conf"] = "broken\n"
+    assert service.fails().endswith(RESTORED)
+    assert service.tree()["usr/local/bin/demo"] == service.program
+    assert service.tree()["etc/demo/demo.conf"] == "one\n"
+
+
+def test_a_start_without_a_change_is_not_tried_twice(service: Service) -> None:
+    service.by_hand("inactive")
+    (service.root / "etc/demo/theirs.conf").write_text("broken\n")
+    before = service.done()
+    assert service.fails().endswith("its last words")
+    assert service.done()[len(before) :] == ["start"]
+
+
 def test_a_first_start_that_fails_has_no_former(service: Service) -> None:
     component.main(service.spec | {"operation": "compare"})
     (service.root / "var/lib/kubeinstall/demo.json").unlink()
