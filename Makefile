@@ -43,6 +43,13 @@ lint: venv ## Check the style of Python, Ansible, YAML and shell
 types: venv ## Check the types of the Python code
 	$(BIN)/mypy
 
+.PHONY: schemas
+schemas: ## Write the settings and feature gates of each Kubernetes version, from its Go types
+	@for module in components/kubernetes-*; do \
+	  (cd $$module && go run ../../tools/kubernetes-schema/main.go) \
+	    >kubeinstall/cluster/schemas/$${module##*-}.json; \
+	done
+
 .PHONY: unit
 unit: venv ## Run the unit and contract tests, which need no hosts
 	$(PYTEST) tests/unit tests/contract --numprocesses auto

@@ -119,8 +119,8 @@ def play(
 ) -> RunResult:
     """Runs the playbooks and shows what they do. Exits where that does not end well.
 
-    Without `summary` one that ends well is a part of a longer run, which has its own. `unchanged` is shown where nothing
-    changed.
+    Without `summary` one that ends well is a part of a longer run, which has its own. `unchanged` is shown where
+    nothing changed.
     """
     options: dict[str, Any] = {"check": check, "diff": diff, "limit": limit, "summary": summary, "unchanged": unchanged}
     result = _play(cluster, inventory, playbooks, **options, extra_vars=extra_vars)

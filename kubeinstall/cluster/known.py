@@ -47,6 +47,7 @@ class Known(BaseModel):
     derived   what the wiring sets: the names to set instead, which may be `group NAME`
     prefixes  under which an unknown name is an error
     versions  known versions by the variable that chooses one, newest first, after the component's name
+    reserved  {role: {flag that its unit sets for the other services' sake: what it follows from, as in `derived`}}
     """
 
     model_config = ConfigDict(frozen=True)
@@ -55,6 +56,7 @@ class Known(BaseModel):
     derived: Mapping[str, tuple[str, ...]]
     prefixes: tuple[str, ...]
     versions: Mapping[str, tuple[str, tuple[str, ...]]]
+    reserved: Mapping[str, Mapping[str, tuple[str, ...]]] = Field(default_factory=dict)
 
     def default(self, name: str) -> Any:
         """The default of an input as it is written, None for one that has none."""
@@ -98,12 +100,14 @@ def known_inputs(root: Path | None = None) -> Known:
             prefixes.append(f"{role.name}_")
             inputs |= dict(_role_inputs(role))
     derived = {"cluster_defaults": (), **{name: _sources(name, wiring, inputs) for name in wiring}}
+    reserved = dict(_reserved(root, wiring, inputs))
     inputs = {name: known for name, known in inputs.items() if name not in derived}
     return Known(
         inputs=inputs,
         derived=derived,
         prefixes=tuple(prefixes),
         versions=dict(_versions(inputs, prefixes, Catalogue.load())),
+        reserved=reserved,
     )
 
 
@@ -146,6 +150,20 @@ def _sources(name: str, wiring: Mapping[str, Any], inputs: Mapping[str, Input]) 
             elif word in inputs:
                 found[word] = None
     return tuple(found)
+
+
+def _reserved(
+    root: Path, wiring: Mapping[str, Any], inputs: Mapping[str, Input]
+) -> Iterator[tuple[str, Mapping[str, tuple[str, ...]]]]:
+    for role in sorted((root / "roles").glob("*")):
+        flags = dict(_leaves(_yaml(role / "vars" / "main.yml").get(f"__{role.name}_arguments", {})))
+        yield role.name, {flag: _sources("", {**wiring, "": value}, inputs) for flag, value in flags.items()}
+
+
+def _leaves(values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """A role whose unit has several forms has a mapping for each."""
+    for name, value in values.items():
+        yield from _leaves(value) if isinstance(value, Mapping) else [(name, value)]
 
 
 def _versions(

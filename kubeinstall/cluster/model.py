@@ -11,7 +11,9 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from kubeinstall.cluster.applications import APPLICATIONS, check_applications
+from kubeinstall.cluster.arguments import Program, check_arguments
 from kubeinstall.cluster.balancer import API_PORT, check_balancer
+from kubeinstall.cluster.configuration import check_configuration
 from kubeinstall.cluster.expired import check_expired
 from kubeinstall.cluster.facts import check_facts
 from kubeinstall.cluster.files import check_manifests, check_writers
@@ -26,6 +28,7 @@ from kubeinstall.cluster.networks import check_networks
 from kubeinstall.cluster.pod_security import check_pod_security
 from kubeinstall.cluster.registries import check_answers, check_registries
 from kubeinstall.cluster.reports import Report
+from kubeinstall.cluster.schedule import check_schedule
 from kubeinstall.cluster.variable_files import check_variable_files
 from kubeinstall.cluster.variables import check_variables
 from kubeinstall.cluster.versions import check_versions
@@ -63,7 +66,8 @@ class Host(BaseModel):
 class Cluster(BaseModel):
     """A cluster that can be built. `warnings` are what is odd about it; `inventory` is the inventory's directory.
 
-    `welcomed` are hosts that were taken out once and come back on purpose, by their marks.
+    `welcomed` are hosts that were taken out once and come back on purpose, by their marks. `unchecked` are programs
+    whose extra arguments were not checked, since the component cache lacks them.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -81,6 +85,7 @@ class Cluster(BaseModel):
     hosts: tuple[Host, ...]
     warnings: tuple[Problem, ...] = ()
     welcomed: Mapping[str, str] = Field(default_factory=dict)
+    unchecked: frozenset[Program] = frozenset()
 
     @classmethod
     def load(cls, inventory: Path | str) -> Cluster:
@@ -138,6 +143,9 @@ class Cluster(BaseModel):
         check_manifests(inputs, errors)
         check_registries(inputs, errors)
         check_pod_security(inputs, errors)
+        check_configuration(inputs, errors)
+        unchecked = check_arguments(inputs, known, errors, warnings)
+        check_schedule(inputs, reports, errors)
         check_writers(inputs, warnings)
         check_facts(inputs, known, reports, formed, errors)
         if reports and formed:
@@ -149,10 +157,17 @@ class Cluster(BaseModel):
         welcomed = check_membership(inputs, knowledge or Knowledge(), reports, welcome, errors, warnings)
         if problems := errors.problems():
             raise InputError(_headline(problems), problems=problems)
-        return cls._of(inputs, known, warnings.problems(), welcomed)
+        return cls._of(inputs, known, warnings.problems(), welcomed, unchecked)
 
     @classmethod
-    def _of(cls, inputs: Inputs, known: Known, warnings: tuple[Problem, ...], welcomed: Mapping[str, str]) -> Cluster:
+    def _of(
+        cls,
+        inputs: Inputs,
+        known: Known,
+        warnings: tuple[Problem, ...],
+        welcomed: Mapping[str, str],
+        unchecked: frozenset[Program],
+    ) -> Cluster:
         return cls(
             inventory=inputs.directory,
             name=inputs.cluster("cluster_name"),
@@ -180,6 +195,7 @@ class Cluster(BaseModel):
             ),
             warnings=warnings,
             welcomed=welcomed,
+            unchecked=unchecked,
         )
 
     @property

@@ -40,6 +40,7 @@ QUESTIONS: Mapping[str, Any] = {
     "ports": sorted(port for ports in PORTS.values() for port in ports),
     "programs": PROGRAMS,
     "digests": tuple(AUTHORITIES),
+    "calendars": (),
 }
 
 
@@ -93,6 +94,8 @@ class Facts(BaseModel):
     answering: tuple[str, ...] = ()
     expired: tuple[Expired, ...] = ()
     registries: Mapping[str, str] = Field(default_factory=dict)
+    # What systemd says against a calendar expression; nothing where it takes it.
+    calendars: Mapping[str, str] = Field(default_factory=dict)
     flannel: Mapping[str, str] | None = None
 
 

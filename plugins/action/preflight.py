@@ -33,6 +33,7 @@ class ActionModule(ActionBase):
             argument_spec={
                 "vacant": {"type": "list", "elements": "str", "default": []},
                 "backend": {"type": "str", "default": ""},
+                "calendars": {"type": "list", "elements": "str", "default": []},
             }
         )
         variables = task_vars or {}
@@ -65,8 +66,14 @@ def _check_facts(facts: Facts | Unprivileged, asked: Mapping[str, Any]) -> None:
     if isinstance(facts, Unprivileged):
         return
     names = {one["name"] for one in asked["registries"].get("registries", ())}
-    if facts.disk.keys() != DISKS or facts.registries.keys() != names:
-        raise AnsibleActionFail("the host's answer is not about the disks and registries that it was asked for")
+    if (
+        facts.disk.keys() != DISKS
+        or facts.registries.keys() != names
+        or facts.calendars.keys() != set(asked["calendars"])
+    ):
+        raise AnsibleActionFail(
+            "the host's answer is not about the disks, registries and calendar expressions that it was asked for"
+        )
     for network in facts.networks:
         try:
             IPv4Interface(network.address)

@@ -10,10 +10,13 @@ from ansible.plugins.action import ActionBase
 from ansible_collections.kubeinstall.cluster.plugins.plugin_utils import hold
 
 from kubeinstall.cluster import Cluster
+from kubeinstall.cluster.arguments import Program
 from kubeinstall.cluster.inventory import host_variables
 from kubeinstall.cluster.membership import Knowledge
 from kubeinstall.cluster.reports import Facts, Report
-from kubeinstall.errors import InputError
+from kubeinstall.components import Catalogue, fetch, machine_architecture
+from kubeinstall.components.catalogue import MACHINES
+from kubeinstall.errors import ComponentError, InputError
 from kubeinstall.membership import check_change
 from kubeinstall.pki import ETCD_USERS, PKI
 from kubeinstall.reboot import in_order
@@ -60,8 +63,9 @@ class ActionModule(ActionBase):
         hostvars = host_variables(variables["hostvars"], variables["groups"], self._loader)
         variable = arguments["reports"]
         reports = {name: _report(host[variable]) for name, host in hostvars.items() if variable in host}
-        try:
-            cluster = Cluster.from_hostvars(
+
+        def judged() -> Cluster:
+            return Cluster.from_hostvars(
                 variables["groups"],
                 hostvars,
                 _inventory(variables),
@@ -72,12 +76,18 @@ class ActionModule(ActionBase):
                 arguments["welcome"],
                 arguments["roles"],
             )
+
+        try:
+            cluster = judged()
+            # Only before a run that goes on to install them: their flags are checked before any host is touched.
+            if reports and not self._task.check_mode and _fetched(cluster.unchecked, reports):
+                cluster = judged()
             if change := arguments["change"]:
                 if change["verb"] == "reboot":
                     result["order"] = list(in_order(cluster, change["hosts"]))
                 else:
                     check_change(cluster, change["verb"], change["kind"], change["hosts"])
-        except InputError as error:
+        except (ComponentError, InputError) as error:
             return result | {"failed": True, "msg": str(error)}
         losses = [] if arguments["prune_confirm"] else list(map(printable, arguments["data_losses"]))
         if losses and not self._task.check_mode:
@@ -107,6 +117,18 @@ def _inventory(variables: Mapping[str, Any]) -> Path:
     sources = variables.get("ansible_inventory_sources") or ()
     only = Path(sources[0]) if len(sources) == 1 else Path()
     return only if only.is_file() else Path(variables["inventory_dir"])
+
+
+def _fetched(programs: frozenset[Program], reports: Mapping[str, Report]) -> bool:
+    """Whether programs that this machine can run were fetched. Those of other architectures are left to their hosts."""
+    architectures = {MACHINES.get(report.facts.machine) for report in reports.values() if report.facts}
+    if not programs or machine_architecture() not in architectures:
+        return False
+    catalogue = Catalogue.load()
+    for program in sorted(programs):
+        versions = {catalogue.component_of(program.name): program.version}
+        fetch([program.name], versions=versions, architecture=machine_architecture())
+    return True
 
 
 def _report(answer: Mapping[str, Any]) -> Report:

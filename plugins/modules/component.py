@@ -197,6 +197,13 @@ options:
     type: list
     elements: str
     default: []
+  one_way:
+    description:
+      - Whether another minor version of its programs changes its data, so that the former one may not read it any more.
+      - A unit that does not become ready after a change gets its former files and programs back and is started with them. After such
+        a change of version it does not.
+    type: bool
+    default: false
   without_data:
     description:
       - What to do on a host that lacks what O(files[].only_if_missing) names, once the cluster was formed.

@@ -12,6 +12,7 @@ version_added: 0.1.0
 author: The kubeinstall developers
 options:
   vacant: {description: "Addresses that should be nobody's: RV(facts) says at which of them a host is.", type: list, elements: str, default: []}
+  calendars: {description: "Calendar expressions: RV(facts) has what the host's systemd says against each.", type: list, elements: str, default: []}
   backend: {description: "flannel's backend that is wanted: RV(facts) says whether the kernel has what it needs.", type: str, default: ""}
 """
 

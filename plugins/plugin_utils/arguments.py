@@ -128,6 +128,7 @@ ARGUMENTS: dict[str, Any] = {
     "begins_with": STRINGS,
     "at_once": {"type": "int"},
     "alike": STRINGS,
+    "one_way": FLAG,
     "without_data": {"type": "str", "choices": ["refuse", "leave", "join"], "default": "refuse"},
     "replaces": STRINGS,
     "replacing": {"type": "str", "choices": ["refuse", "leave", "proceed"], "default": "refuse"},

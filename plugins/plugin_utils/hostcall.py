@@ -28,6 +28,8 @@ from kubeinstall.text import printable
 LAST = 10_000
 BEGIN, END = "<<<kubeinstall", "kubeinstall>>>"
 DOCSTRING = re.compile(r'\A""".*?"""', re.DOTALL)
+# Of a function or a class: an empty one stays, since it may be all that there is.
+INNER_DOCSTRING = re.compile(r'(?<=:\n)( +)""".*?"""$', re.DOTALL | re.MULTILINE)
 IMPORTS = re.compile(r"^ *from \.(\w*) import ([\w, ]*)", re.MULTILINE)
 
 # -I and -S: no site-packages, no environment of the host's can change what runs. The sources become a package of
@@ -87,9 +89,10 @@ def _sources(module: str) -> str:
 
 
 def _source(name: str) -> str:
-    """The text without the module's docstring, whose lines stay: tracebacks from hosts have the file's line numbers."""
+    """The text without docstrings, whose lines stay: tracebacks from hosts have the file's line numbers."""
     text = (HOSTSIDE / f"{name}.py").read_text()
-    return DOCSTRING.sub(lambda found: "\n" * found[0].count("\n"), text)
+    text = DOCSTRING.sub(lambda found: "\n" * found[0].count("\n"), text)
+    return INNER_DOCSTRING.sub(lambda found: f'{found[1]}""' + "\n" * found[0].count("\n"), text)
 
 
 def script(module: str, spec: Mapping[str, Any]) -> str:

@@ -95,6 +95,7 @@ def build(
             "timeout": ready_timeout(action, task_vars),
             **{key: value for key, value in (args["ready"] or {}).items() if value is not None},
         },
+        "one_way": args["one_way"],
         "spare": {key: value for key, value in (args["spare"] or {}).items() if value},
     }
 

@@ -54,12 +54,47 @@ def test_a_run_killed_between_a_write_and_a_restart_is_repaired_by_the_next(clus
     assert "--v=3" not in cluster.sh(name, running)
 
 
-def test_a_setting_the_service_refuses_fails_the_run_with_its_own_words(cluster: Cluster) -> None:
-    wrong = ("-e", json.dumps({"kube_scheduler_extra_arguments": {"no-such-flag": "1"}}))
-    text = cluster.playbook("kube_scheduler", *wrong, code=2)
-    assert "unknown flag: --no-such-flag" in text
-    cluster.playbook("kube_scheduler")
-    assert cluster.host(cluster.control_plane[0]).service("kube-scheduler").is_running
+@pytest.mark.parametrize(
+    ("role", "wrong", "words"),
+    [
+        ("kube_scheduler", {"kube_scheduler_extra_arguments": {"no-such-flag": "1"}}, "unknown flag: --no-such-flag"),
+        # The parser takes them; what they mean is seen at the start.
+        ("kube_apiserver", {"kube_apiserver_extra_arguments": {"audit-log-mode": "no-such-mode"}}, "no-such-mode"),
+        ("kubelet", {"kubelet_configuration": {"cgroupDriver": "no-such-driver"}}, "no-such-driver"),
+    ],
+)
+def test_a_setting_that_a_service_refuses_leaves_it_as_it_was(
+    cluster: Cluster, role: str, wrong: dict[str, object], words: str
+) -> None:
+    unit = f"{role.replace('_', '-')}.service"
+    name = cluster.control_plane[0]
+    files = f"/etc/systemd/system/{unit} $(find /var/lib/kubelet/config.yaml /etc/kubernetes -type f)"
+    before = cluster.sh(name, f"sha256sum {files}")
+    text = cluster.playbook(role, "-e", json.dumps(wrong), code=2)
+    assert words in text
+    assert f"Its former configuration was restored, and {unit} runs with it." in " ".join(text.split())
+    assert cluster.sh(name, f"sha256sum {files}") == before
+    assert cluster.host(name).service(unit).is_running
+    assert "ok" in cluster.kubectl("get", "--raw", "/readyz")
+    cluster.changes_nothing(role)
+    cluster.command("verify", "-i", INVENTORY)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"kube_apiserver_extra_arguments": {"audit-log-maxages": 3}}, "did you mean audit-log-maxage?"),
+        ({"kubelet_configuration": {"maxPodz": 50}}, "did you mean maxPods?"),
+        ({"etcd_backup_schedule": "every tuesday"}, "Failed to parse calendar"),
+    ],
+)
+def test_a_setting_that_is_wrong_is_refused_before_any_host_is_touched(
+    cluster: Cluster, wrong: dict[str, object], words: str
+) -> None:
+    before = cluster.invocations()
+    text = cluster.playbook("site", "-e", json.dumps(wrong), code=2)
+    assert words in " ".join(text.split())
+    assert cluster.invocations() == before
 
 
 @pytest.mark.parametrize("part", ["node", "control plane"])

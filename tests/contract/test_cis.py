@@ -75,7 +75,9 @@ KUBELET = {
 
 def arguments(template: str) -> dict[str, str]:
     """The arguments of a unit whose value is a plain string."""
-    return dict(re.findall(r"^  '([\w-]+)': '([^']*)',$", (ROLES / template).read_text(), re.MULTILINE))
+    role = template.partition("/")[0]
+    reserved: dict[str, str] = yaml.safe_load((ROLES / role / "vars/main.yml").read_text())[f"__{role}_arguments"]
+    return reserved | dict(re.findall(r"^  '([\w-]+)': '([^']*)',$", (ROLES / template).read_text(), re.MULTILINE))
 
 
 def settings(template: str) -> dict[str, object]:

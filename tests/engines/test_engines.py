@@ -137,11 +137,11 @@ def test_a_node_whose_engine_becomes_docker_is_drained_first(cluster: Cluster) -
 
 
 def test_a_change_of_the_engine_that_fails_is_gone_on_with(cluster: Cluster) -> None:
-    """A setting that dockerd refuses stops the run when the former engine is gone; the next one completes it."""
+    """A setting that containerd refuses stops the run when the former engine is gone; the next one completes it."""
     changing = cluster.nodes[1]
-    want(cluster, changing, "containerd", {"container_engine_extra_arguments": {"no-such-flag": "yes"}})
+    want(cluster, changing, "containerd", {"container_engine_extra_arguments": {"log-level": "no-such-level"}})
     said = cluster.apply(code=1)
-    assert "no-such-flag" in said, said
+    assert "no-such-level" in said, said
     assert cordoned(cluster) == {changing}
     want(cluster, changing, "containerd")
     cluster.apply()

@@ -56,6 +56,8 @@ def test_case(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     keys = {"about", "files", "reports", "formed", "knowledge", "welcome", "roles", "errors", "warnings"}
     assert case.keys() <= keys
     monkeypatch.chdir(tmp_path)
+    # Without components, whatever this machine has.
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     inventory = Path("inventory")
     for name, text in {"hosts.yml": HOSTS, **case.get("files", {})}.items():
         (inventory / name).parent.mkdir(parents=True, exist_ok=True)

@@ -6,8 +6,9 @@ import os
 from pathlib import PurePath
 from typing import Any
 
-from . import binaries, certificates, files, system, units
+from . import binaries, certificates, files, rollback, system, units
 from .comparison import considered, digest, inputs, no_longer_wanted, paths, reloaded, why_reload
+from .errors import HostError
 from .host import Host
 from .ready import wait
 from .record import DIRECTORY, Record, every_path, recorded
@@ -86,21 +87,23 @@ def _apply(host: Host, spec: dict[str, Any]) -> str | None:
     if record.data.get("unit") not in (None, spec["unit"]):
         units.stop(host, record.data["unit"])
     changed = [item for item in considered(host, spec) if files.compare_file(host, item)]
+    programs = binaries.compare(host, spec["binaries"])
+    state, irreversible = units.show(host, spec["unit"]) if spec["unit"] else {}, ""
+    if spec["unit"]:
+        renewed = [item for item in spec["certificates"] if item["name"] in spec["signed"]]
+        paths_now = [item["dest"] for item in changed if not item.get("after_ready")]
+        paths_now += [change["path"] for change in programs] + certificates.paths(renewed)
+        irreversible = rollback.keep(host, spec, record, paths_now + no_longer_wanted(host, spec, record))
     _remember(host, spec, record, changed)
     _settle_system(host, spec)
-    for change in binaries.compare(host, spec["binaries"]):
-        item = next(item for item in spec["binaries"] if item["dest"] == change["path"])
-        binaries.install(host, item, spec["delivered"].get(change["after"]))
-    for item in spec["certificates"]:
-        signed = spec["signed"].get(item["name"])
-        if signed or not certificates.look(host, item)["attributes"]:
-            certificates.install(host, item, signed)
-    for item in changed:
-        if not item.get("after_ready"):
-            files.write_file(host, item)
-    for path in no_longer_wanted(host, spec, record):
-        files.remove_file(host.path(path))
-    restarted = _start(host, spec, record, changed)
+    try:
+        _write(host, spec, record, changed, programs)
+        restarted = _start(host, spec, record, changed)
+    except HostError as failure:
+        if "former" in record.data:
+            raise rollback.undo(host, spec, record, state, failure) from None
+        raise HostError(f"{failure}{irreversible}") from None
+    rollback.forget(host, record)
     for item in changed:
         if item.get("after_ready"):
             files.write_file(host, item)
@@ -113,6 +116,24 @@ def _apply(host: Host, spec: dict[str, Any]) -> str | None:
     record.data["versions"] = {item["name"]: item["version"] for item in spec["binaries"]}
     record.save()
     return restarted
+
+
+def _write(
+    host: Host, spec: dict[str, Any], record: Record, changed: list[dict[str, Any]], programs: list[dict[str, Any]]
+) -> None:
+    """Everything that the unit is started from."""
+    for change in programs:
+        item = next(item for item in spec["binaries"] if item["dest"] == change["path"])
+        binaries.install(host, item, spec["delivered"].get(change["after"]))
+    for item in spec["certificates"]:
+        signed = spec["signed"].get(item["name"])
+        if signed or not certificates.look(host, item)["attributes"]:
+            certificates.install(host, item, signed)
+    for item in changed:
+        if not item.get("after_ready"):
+            files.write_file(host, item)
+    for path in no_longer_wanted(host, spec, record):
+        files.remove_file(host.path(path))
 
 
 def _remember(host: Host, spec: dict[str, Any], record: Record, changed: list[dict[str, Any]]) -> None:

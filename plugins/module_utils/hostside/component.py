@@ -3,7 +3,7 @@
 The action plugin sends the same spec for `compare`, `request` (keys for certificates it will sign), `install` (these
 certificates alone, under a service that goes on), `apply` and `wait` (until the service is ready):
 
-    operation, root, name, user, packages, kernel_modules, sysctls, unit (name or None), ready, spare
+    operation, root, name, user, packages, kernel_modules, sysctls, unit (name or None), ready, spare, one_way
     directories   [{path, owner, group, mode}]
     binaries      [{name, version, dest, digests: {architecture: sha256}}]
     certificates  [{name, certificate, key, owner, reload}]

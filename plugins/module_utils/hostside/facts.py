@@ -73,6 +73,7 @@ class Facts(NamedTuple):
     answering: List[str]
     expired: List[Expired]
     registries: Dict[str, str]
+    calendars: Dict[str, str]
     flannel: Optional[Flannel]
 
 

@@ -48,7 +48,7 @@ ANSWERS = {"main": Answer(Union[Facts, Unprivileged], reads=True)}
 def main(spec: dict[str, Any]) -> dict[str, Any]:
     """`spec`: root, ports: [number], programs: [name], digests: [path],
     vacant: [address that should be nobody's], backend: flannel's that is wanted,
-    registries: what registries.py asks them, or {}.
+    registries: what registries.py asks them, or {}, calendars: [calendar expression of systemd's].
 
     Returns {time: seconds, python, user, root: is it root}, and for root also {systemd, machine, distribution,
     family: [ids], hostname, machine_id, networks: [{link, address: "10.0.0.1/24"}], memory: MiB, swap: [device],
@@ -61,7 +61,8 @@ def main(spec: dict[str, Any]) -> dict[str, Any]:
     firewalld: [source that it trusts], or null where it does not run,
     flannel: {backend, manager: kube or etcd, share: CIDR, empty where it does not run} as it was set up, or null},
     expired: [{path, until: seconds since the epoch}] of our certificates,
-    answering: [those of `vacant` that a host has], registries: {name: what it answered}}.
+    answering: [those of `vacant` that a host has], registries: {name: what it answered},
+    calendars: {expression: what systemd says against it, or ""}}.
     """
     now = time.time()
     host = Host(spec.get("root", "/"))
@@ -102,6 +103,7 @@ def main(spec: dict[str, Any]) -> dict[str, Any]:
         engines=[unit for unit in ENGINES if any(os.path.exists(host.path(f"{d}/{unit}")) for d in PACKAGED_UNITS)],
         expired=expiry.expired(host, now),
         answering=[address for address in spec["vacant"] if answers(address)],
+        calendars={text: calendar_problem(host, text) for text in spec["calendars"]},
     )
     answer["registries"] = {}
     if spec["registries"]:
@@ -116,6 +118,13 @@ def answers(address: str) -> bool:
     with socket.socket() as connection:
         connection.settimeout(1)
         return connection.connect_ex((address, API_PORT)) in (0, errno.ECONNREFUSED)
+
+
+def calendar_problem(host: Host, expression: str) -> str:
+    if not shutil.which("systemd-analyze", path=SEARCHED):
+        return "the program systemd-analyze is missing"
+    done = host.run(["systemd-analyze", "calendar", "--", expression], check=False)
+    return "" if done.returncode == 0 else (done.stderr.strip().splitlines() or ["no reason given"])[0]
 
 
 def entries(host: Host, path: str) -> int:

@@ -11,6 +11,7 @@
     stamp        {inputs: digest of what the unit was started from, invocation: systemd's id of that start,
                  reload: digest of what it reads when it is told to}
     versions     {program: version}
+    former       while a change is under way: what it replaces (rollback.py)
 """
 
 from __future__ import annotations
@@ -24,6 +25,12 @@ from .files import read, write_file
 from .host import Host
 
 DIRECTORY = "/var/lib/kubeinstall"
+
+
+def former_name(path: str) -> str:
+    """Where a file that is being replaced is kept until the change works."""
+    directory, name = os.path.split(path)
+    return os.path.join(directory, f".{name}.kubeinstall-former")
 
 
 def recorded(host: Host) -> list[str]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from . import certificates, files, stored_backups, system, units
 from .host import Host
-from .record import Record, every_path
+from .record import Record, every_path, former_name
 
 
 def remove(host: Host, spec: dict[str, Any], stay: list[str]) -> dict[str, Any]:
@@ -33,7 +33,7 @@ def remove(host: Host, spec: dict[str, Any], stay: list[str]) -> dict[str, Any]:
         if unit:
             units.stop(host, unit)
         for path in record.data["files"]:
-            for name in (path, certificates.new_key({"key": path}), files.temporary_name(path)):
+            for name in (path, certificates.new_key({"key": path}), files.temporary_name(path), former_name(path)):
                 files.remove_file(host.path(name))
         for path, kept in record.data["originals"].items():
             files.copy_whole(host.path(kept), host.path(path))

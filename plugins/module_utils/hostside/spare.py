@@ -25,12 +25,12 @@ def check_spare(host: Host, spare: dict[str, Any], ready: dict[str, Any], second
     loss; a member of etcd is one as long as it answers reads of its own data.
     """
     if "etcd_member" in spare:
-        etcd.spare(host, spare["etcd_member"], lambda: _serves(host, ready), seconds)
-    elif "peers" in spare and _serves(host, ready):
+        etcd.spare(host, spare["etcd_member"], lambda: serves(host, ready), seconds)
+    elif "peers" in spare and serves(host, ready):
         _one_answers(host, spare["peers"], spare.get("ca"), seconds)
 
 
-def _serves(host: Host, ready: dict[str, Any]) -> bool:
+def serves(host: Host, ready: dict[str, Any]) -> bool:
     for look in range(LOOKS):
         if look:
             time.sleep(PAUSE)

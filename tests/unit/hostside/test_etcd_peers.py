@@ -14,7 +14,6 @@ from subprocess import Popen
 from typing import Any
 
 import pytest
-import yaml
 from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar, trust_as_template
 from ansible_collections.kubeinstall.cluster.plugins.module_utils.hostside import etcd, etcd_membership
@@ -37,9 +36,9 @@ CLIENT = frozenset({"client"})
 
 def flags(name: str, change: str) -> list[str]:
     """The arguments of the role's unit for a member, as systemd starts it."""
-    variables: dict[str, Any] = yaml.safe_load((ROLE / "defaults/main.yml").read_text())
-    variables |= yaml.safe_load((ROLE / "vars/main.yml").read_text())
-    variables = {key: trust_as_template(value) if isinstance(value, str) else value for key, value in variables.items()}
+    variables: dict[str, Any] = {}
+    for file in ("defaults/main.yml", "vars/main.yml"):
+        variables |= DataLoader().load_from_file(str(ROLE / file), trusted_as_template=True)
     variables |= {"inventory_hostname": name, "etcd_address": ADDRESSES[name], "etcd_peer_ca_change": change}
     templar = Templar(DataLoader(), variables=variables)
     text = templar.template(

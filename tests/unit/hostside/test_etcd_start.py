@@ -8,7 +8,6 @@ import subprocess
 from pathlib import Path
 
 import pytest
-import yaml
 from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar, trust_as_template
 
@@ -18,14 +17,11 @@ ROLE = Path(__file__).resolve().parents[3] / "roles" / "etcd"
 def render(template: str, **more: object) -> str:
     """A template of the role as it is on a host."""
     variables = {
-        **yaml.safe_load((ROLE / "defaults/main.yml").read_text()),
-        **yaml.safe_load((ROLE / "vars/main.yml").read_text()),
+        **DataLoader().load_from_file(str(ROLE / "defaults/main.yml"), trusted_as_template=True),
+        **DataLoader().load_from_file(str(ROLE / "vars/main.yml"), trusted_as_template=True),
         "inventory_hostname": "a",
         "etcd_address": "192.0.2.1",
         **more,
-    }
-    variables = {
-        name: trust_as_template(value) if isinstance(value, str) else value for name, value in variables.items()
     }
     templar = Templar(loader=DataLoader(), variables=variables)
     text = trust_as_template((ROLE / "templates" / template).read_text())
@@ -55,7 +51,8 @@ def test_a_member_with_data_starts(program: Path, tmp_path: Path) -> None:
     (tmp_path / "data/member").mkdir(parents=True)
     done = start(program, tmp_path / "data")
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("started --name=a --data-dir=")
+    assert done.stdout.startswith("started --name=a ")
+    assert f" --data-dir={tmp_path}/data " in done.stdout
 
 
 def test_a_member_without_data_is_refused_and_the_reason_is_in_the_journal(program: Path, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import socket
 import time
 from pathlib import Path
@@ -190,3 +191,15 @@ def test_an_address_is_somebodys_where_a_connection_is_taken_or_refused(monkeypa
         assert probe.answers("127.0.0.1")
     assert probe.answers("127.0.0.1")
     assert not probe.answers("255.255.255.255")
+
+
+@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="it asks systemd")
+def test_a_calendar_expression_is_judged_by_systemd(root: Root) -> None:
+    assert probe.calendar_problem(root.host, "Mon..Fri 02:00") == ""
+    assert "Failed to parse calendar" in probe.calendar_problem(root.host, "every tuesday")
+    assert "Failed to parse calendar" in probe.calendar_problem(root.host, "--help")
+
+
+def test_without_systemd_no_calendar_expression_is_right(root: Root, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(probe, "SEARCHED", "/nonexistent")
+    assert probe.calendar_problem(root.host, "daily") == "the program systemd-analyze is missing"

@@ -37,6 +37,7 @@ NOTHING: dict[str, Any] = {
     "resolvers": [],
     "selinux_off": [],
     "firewalld": None,
+    "calendars": {},
     "answering": [],
     "expired": [],
     "registries": {},
@@ -86,9 +87,11 @@ def run(tmp_path: Path) -> Run:
 
 def test_an_answer_without_a_registry_that_was_asked_is_refused(run: Run) -> None:
     facts = validated({**run.facts("node-1", "192.0.2.21")["probe"], "time": 0.0}, Facts)
-    _check_facts(facts, {"registries": {}})
-    with pytest.raises(AnsibleActionFail, match="not about the disks and registries"):
-        _check_facts(facts, {"registries": {"registries": [{"name": "registry.example"}]}})
+    _check_facts(facts, {"registries": {}, "calendars": []})
+    with pytest.raises(AnsibleActionFail, match="not about the disks, registries and calendar"):
+        _check_facts(facts, {"registries": {"registries": [{"name": "registry.example"}]}, "calendars": []})
+    with pytest.raises(AnsibleActionFail, match="not about the disks, registries and calendar"):
+        _check_facts(facts, {"registries": {}, "calendars": ["daily"]})
 
 
 def test_a_verification_runs_nothing_for_a_node(run: Run) -> None:

@@ -95,6 +95,21 @@ def test_an_operation_is_sent_what_it_imports_and_no_more(module: str) -> None:
     assert done.returncode == 0, done.stderr
 
 
+def without_docstrings(text: str) -> tuple[str, list[int]]:
+    """The code, and the lines of its statements."""
+    tree = ast.parse(text)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
+            del node.body[0]
+    return ast.dump(tree), [node.lineno for node in ast.walk(tree) if isinstance(node, ast.stmt)]
+
+
+@pytest.mark.parametrize("path", sorted(hostcall.HOSTSIDE.glob("*.py")), ids=lambda path: path.stem)
+def test_a_module_is_sent_without_docstrings_and_is_the_same(path: Path) -> None:
+    sent = hostcall._source(path.stem)
+    assert without_docstrings(sent) == without_docstrings(path.read_text())
+
+
 @pytest.mark.parametrize("path", sorted(hostcall.HOSTSIDE.glob("*.py")), ids=lambda path: path.stem)
 def test_the_imports_are_those_that_python_knows(path: Path) -> None:
     known = {
