@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import yaml
+from ansible.errors import AnsibleConnectionFailure
+from ansible_collections.kubeinstall.cluster.plugins.plugin_utils import delivery, fetching, hold
 
 from tests.lab import eventually, recap
 from tests.sshd import Sshd, by_ssh
@@ -132,3 +138,40 @@ def test_a_call_that_does_not_end_is_ended(run: Run) -> None:
     assert ended.unreachable == 1
     assert "unreachable: no answer within 4 s. A disk" in " ".join(ended.text.split())
     assert ended.seconds < 25, ended.text
+
+
+@pytest.fixture
+def shared(sshd: Sshd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], Any]]:
+    """An action whose host does this with what it is sent, over a connection that is shared and goes on."""
+    place = tempfile.mkdtemp(prefix="kubeinstall-")
+    options = [*f"{sshd.arguments} -i {sshd.folder / 'user'} -p {sshd.port}".split(), f"-oControlPath={place}/master"]
+    master = ["ssh", *options, "-oControlMaster=yes", "-N", "127.0.0.1"]
+
+    def action(command: str) -> Any:
+        words = [os.fsencode(word) for word in ["ssh", *options, "127.0.0.1", command]]
+        for module in (delivery, fetching):
+            monkeypatch.setattr(module, "interpreter", lambda *_: "python3")
+            monkeypatch.setattr(module, "streaming", lambda *_: True)
+            monkeypatch.setattr(module, "command_over", lambda *_: words)
+            monkeypatch.setattr(module, "IDLE_SECONDS", 2)
+        monkeypatch.setattr(hold, "check", lambda: None)
+        return SimpleNamespace(_connection=None, _play_context=SimpleNamespace(remote_addr=""))
+
+    with sshd.running(), subprocess.Popen(master) as process:
+        eventually(lambda: Path(place, "master").exists(), 10, "the shared connection")
+        yield action
+        process.terminate()
+    shutil.rmtree(place)
+
+
+@pytest.mark.parametrize("command", ["sleep 600", "cat >/dev/null; yes", "cat >/dev/null; yes >&2"])
+def test_a_delivery_that_does_not_move_on_is_ended(shared: Callable[[str], Any], tmp_path: Path, command: str) -> None:
+    (tmp_path / "large").write_bytes(bytes(16 << 20))
+    with pytest.raises(AnsibleConnectionFailure, match="a transfer of files has not moved on for 2 s"):
+        delivery.deliver(shared(command), {}, [(tmp_path / "large", "0" * 64)])
+
+
+def test_a_file_of_a_host_that_does_not_move_on_is_given_up(shared: Callable[[str], Any], tmp_path: Path) -> None:
+    with pytest.raises(AnsibleConnectionFailure, match="a transfer of files has not moved on for 2 s"):
+        fetching.fetch(shared("echo begun; sleep 600"), {}, "x", tmp_path / "x", 1 << 20, "0" * 64)
+    assert not (tmp_path / "x").exists()
