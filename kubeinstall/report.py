@@ -23,6 +23,8 @@ __all__ = ["View", "difference", "problems", "summary", "watch"]
 # Above so many hosts only those that need a look are listed.
 _MANY_HOSTS = 30
 _SLOW_SECONDS = 1.0
+# Plain output names hosts that a step has waited for, after so many seconds and then each minute.
+_WAITS = (10.0, 30.0, 60.0)
 # The task that drains a node, in each playbook that does.
 DRAIN = "Drain the node"
 _STYLES = {"changed": "yellow", "failed": "bold red", "unreachable": "bold red", "ok": "green", "skipped": "dim"}
@@ -45,12 +47,25 @@ def watch(console: Console, hosts: Sequence[str], *, check: bool = False, said: 
     """
     view = View(console, hosts, check=check, said=said)
     if not console.is_terminal:
-        yield view
+        over = threading.Event()
+        # No event comes while a host is silent.
+        clock = threading.Thread(target=_tick, args=(view, over), daemon=True)
+        clock.start()
+        try:
+            yield view
+        finally:
+            over.set()
+            clock.join()
         view.flush()
         return
     with Live(get_renderable=view.render, console=console, refresh_per_second=5, transient=True):
         yield view
         view.flush()
+
+
+def _tick(view: View, over: threading.Event) -> None:
+    while not over.wait(1.0):
+        view.tell_waits()
 
 
 class View:
@@ -69,9 +84,11 @@ class View:
         # The texts of the task under way, with the hosts that they are true of.
         self._same: dict[str, list[str]] = {}
         self._diffs: dict[tuple[str, str], list[str]] = {}
-        # The screen is drawn by another thread.
+        # Another thread draws the screen, or names the hosts that are waited for.
         self._lock = threading.Lock()
         self._doing = dict.fromkeys(hosts, ("", 0.0))
+        # How often each host was named since its step began.
+        self._told: dict[str, int] = {}
 
     def hear(self, event: Event) -> None:
         """Takes an event as it happens."""
@@ -94,6 +111,20 @@ class View:
             self._set(event.host, event.step)
         elif event.kind in OUTCOMES:
             self._outcome(event)
+
+    def tell_waits(self) -> None:
+        """Names the hosts whose step takes long, with the step and for how long: seldom, in one line for each step."""
+        now, due = time.monotonic(), dict[str, list[tuple[str, float]]]()
+        with self._lock:
+            for host, (step, since) in self._doing.items():
+                told = self._told.get(host, 0)
+                if step and now - since >= _wait(told):
+                    self._told[host] = told + 1
+                    due.setdefault(step, []).append((host, now - since))
+        for step, hosts in due.items():
+            names = _names([host for host, _ in hosts])
+            longest = max(seconds for _, seconds in hosts)
+            self._line(Text.assemble("waiting for ", (names, "bold"), f" ({step}), {_whole(longest)}"))
 
     def flush(self) -> None:
         """Says what was true of several hosts at once, with their names."""
@@ -171,6 +202,7 @@ class View:
     def _set(self, host: str, step: str) -> None:
         with self._lock:
             self._doing[host] = (step, time.monotonic())
+            self._told.pop(host, None)
 
     def _line(self, text: Text, *, stamp: bool = True) -> None:
         if stamp and not self._console.is_terminal:
@@ -289,6 +321,15 @@ def _names(hosts: Sequence[str]) -> str:
 
 def _seconds(value: float) -> str:
     return f"{value:.1f} s" if value < 60 else f"{int(value) // 60}:{int(value) % 60:02d} min"
+
+
+def _whole(seconds: float) -> str:
+    return f"{int(seconds)} s" if seconds < 60 else _seconds(seconds)
+
+
+def _wait(number: int) -> float:
+    """The seconds after which a host is named for this time, counted from 0."""
+    return _WAITS[number] if number < len(_WAITS) else _WAITS[-1] * (number - len(_WAITS) + 2)
 
 
 def _lines_of(value: object) -> list[str]:
