@@ -18,7 +18,7 @@ from kubeinstall.errors import InputError, KubeinstallError
 from kubeinstall.events import OUTCOMES, Event, Failure, HostStats, RunResult
 from kubeinstall.text import printable
 
-__all__ = ["View", "difference", "problems", "summary", "watch"]
+__all__ = ["View", "difference", "problems", "summary", "waits", "watch"]
 
 # Above so many hosts only those that need a look are listed.
 _MANY_HOSTS = 30
@@ -47,15 +47,8 @@ def watch(console: Console, hosts: Sequence[str], *, check: bool = False, said: 
     """
     view = View(console, hosts, check=check, said=said)
     if not console.is_terminal:
-        over = threading.Event()
-        # No event comes while a host is silent.
-        clock = threading.Thread(target=_tick, args=(view, over), daemon=True)
-        clock.start()
-        try:
+        with _ticking(view):
             yield view
-        finally:
-            over.set()
-            clock.join()
         view.flush()
         return
     with Live(get_renderable=view.render, console=console, refresh_per_second=5, transient=True):
@@ -63,18 +56,81 @@ def watch(console: Console, hosts: Sequence[str], *, check: bool = False, said: 
         view.flush()
 
 
-def _tick(view: View, over: threading.Event) -> None:
-    while not over.wait(1.0):
-        view.tell_waits()
+@contextmanager
+def waits(console: Console) -> Iterator[Waits]:
+    """For a run that shows nothing else: names the hosts that are waited for."""
+    found = Waits(console)
+    with _ticking(found):
+        yield found
 
 
-class View:
+@contextmanager
+def _ticking(waits: Waits) -> Iterator[None]:
+    over = threading.Event()
+
+    def tick() -> None:
+        while not over.wait(1.0):
+            waits.tell()
+
+    # No event comes while a host is silent.
+    clock = threading.Thread(target=tick, daemon=True)
+    clock.start()
+    try:
+        yield
+    finally:
+        over.set()
+        clock.join()
+
+
+class Waits:
+    """What each host is at, and since when."""
+
+    def __init__(self, console: Console, hosts: Sequence[str] = ()) -> None:
+        self._console = console
+        # Another thread reads it: the one that draws the screen, or that names the hosts that are waited for.
+        self._lock = threading.Lock()
+        self._doing = dict.fromkeys(hosts, ("", 0.0))
+        # How often each host was named since its step began.
+        self._told: dict[str, int] = {}
+
+    def hear(self, event: Event) -> None:
+        """Takes an event as it happens."""
+        if event.kind == "start" or event.kind in OUTCOMES:
+            self._set(event.host, event.step if event.kind == "start" else "")
+
+    def _set(self, host: str, step: str) -> None:
+        with self._lock:
+            self._doing[host] = (step, time.monotonic())
+            self._told.pop(host, None)
+
+    def tell(self) -> None:
+        """Names the hosts whose step takes long, with the step and for how long: seldom, in one line for each step."""
+        now, due = time.monotonic(), dict[str, list[tuple[str, float]]]()
+        with self._lock:
+            for host, (step, since) in self._doing.items():
+                told = self._told.get(host, 0)
+                if step and now - since >= _wait(told):
+                    self._told[host] = told + 1
+                    due.setdefault(step, []).append((host, now - since))
+        for step, hosts in due.items():
+            names = _names([host for host, _ in hosts])
+            longest = max(seconds for _, seconds in hosts)
+            self._line(Text.assemble("waiting for ", (names, "bold"), f" ({step}), {_whole(longest)}"))
+
+    def _line(self, text: Text, *, stamp: bool = True) -> None:
+        if stamp and not self._console.is_terminal:
+            text = Text(time.strftime("%H:%M:%S ")) + text
+        self._console.print(text, soft_wrap=True, highlight=False)
+
+
+class View(Waits):
     """Hears a run's events. What is done becomes lines that stay; what goes on is drawn below them."""
 
     def __init__(
         self, console: Console, hosts: Sequence[str], *, check: bool = False, said: Collection[str] = ()
     ) -> None:
-        self._console, self._check = console, check
+        super().__init__(console, hosts)
+        self._check = check
         self._said = set(said)
         self._started = time.monotonic()
         self._title = "Starting"
@@ -84,11 +140,6 @@ class View:
         # The texts of the task under way, with the hosts that they are true of.
         self._same: dict[str, list[str]] = {}
         self._diffs: dict[tuple[str, str], list[str]] = {}
-        # Another thread draws the screen, or names the hosts that are waited for.
-        self._lock = threading.Lock()
-        self._doing = dict.fromkeys(hosts, ("", 0.0))
-        # How often each host was named since its step began.
-        self._told: dict[str, int] = {}
 
     def hear(self, event: Event) -> None:
         """Takes an event as it happens."""
@@ -111,20 +162,6 @@ class View:
             self._set(event.host, event.step)
         elif event.kind in OUTCOMES:
             self._outcome(event)
-
-    def tell_waits(self) -> None:
-        """Names the hosts whose step takes long, with the step and for how long: seldom, in one line for each step."""
-        now, due = time.monotonic(), dict[str, list[tuple[str, float]]]()
-        with self._lock:
-            for host, (step, since) in self._doing.items():
-                told = self._told.get(host, 0)
-                if step and now - since >= _wait(told):
-                    self._told[host] = told + 1
-                    due.setdefault(step, []).append((host, now - since))
-        for step, hosts in due.items():
-            names = _names([host for host, _ in hosts])
-            longest = max(seconds for _, seconds in hosts)
-            self._line(Text.assemble("waiting for ", (names, "bold"), f" ({step}), {_whole(longest)}"))
 
     def flush(self) -> None:
         """Says what was true of several hosts at once, with their names."""
@@ -198,16 +235,6 @@ class View:
                 self._same.setdefault(one, []).append(event.host)
             if not self._console.is_terminal:
                 self._line(Text(f"changed {event.host}  {event.step}  ({_seconds(event.seconds)})"))
-
-    def _set(self, host: str, step: str) -> None:
-        with self._lock:
-            self._doing[host] = (step, time.monotonic())
-            self._told.pop(host, None)
-
-    def _line(self, text: Text, *, stamp: bool = True) -> None:
-        if stamp and not self._console.is_terminal:
-            text = Text(time.strftime("%H:%M:%S ")) + text
-        self._console.print(text, soft_wrap=True, highlight=False)
 
 
 def difference(entry: Mapping[str, Any]) -> str:

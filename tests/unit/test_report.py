@@ -66,7 +66,7 @@ def test_plain_output_names_the_hosts_that_are_waited_for(monkeypatch: pytest.Mo
     hear(view, event("play"), event("start", "a"), event("start", "b"), event("start", "c"), event("ok", "c"))
     for _ in range(200):
         now += 1
-        view.tell_waits()
+        view.tell()
         if 40 < now - view._started <= 41:
             hear(view, event("ok", "a"))
     assert [line[9:] for line in said(where).splitlines()] == [
