@@ -144,9 +144,7 @@ def call(action: ActionBase, task_vars: Mapping[str, Any], module: str, spec: Ma
     except AnsibleConnectionFailure as failure:
         if limit.exceeded:
             raise _unreachable(name, limit.exceeded) from None
-        # What ssh has said, without Ansible's sentences before it.
-        reason = WRAPPED.sub("", str(failure)).strip()
-        raise AnsibleConnectionFailure(f"{name}unreachable over SSH: {reason}") from None
+        raise AnsibleConnectionFailure(f"{name}unreachable over SSH: {_reason(str(failure))}") from None
     if limit.exceeded:
         raise _unreachable(name, limit.exceeded)
     stdout = str(executed["stdout"])
@@ -169,6 +167,13 @@ def _executed(action: ActionBase, python: str, sent: bytes) -> Mapping[str, Any]
         if executed["rc"] == 0:
             raise
         return executed
+
+
+def _reason(message: str) -> str:
+    """What ssh has said, without Ansible's sentences before it, and without what is only about a shared connection."""
+    lines = WRAPPED.sub("", printable(message)).strip().splitlines()
+    # A shared connection is ended by its keepalives without a word.
+    return "\n".join(line for line in lines if not line.startswith("mux_client_")) or "the connection was lost"
 
 
 def _unreachable(name: str, why: str) -> AnsibleConnectionFailure:

@@ -68,6 +68,21 @@ def test_a_host_that_ssh_does_not_reach_is_asked_once(monkeypatch: pytest.Monkey
     assert str(error) == "unreachable over SSH: ssh: connect to host 192.0.2.21 port 22: No route to host"
 
 
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        ("", "the connection was lost"),
+        ("mux_client_request_session: read from master failed: Broken pipe\r\nssh: no route", "ssh: no route"),
+        ("root@192.0.2.21: Permission denied (publickey).\x1b[2J", "root@192.0.2.21: Permission denied (publickey)."),
+    ],
+)
+def test_a_connection_that_is_lost_has_a_reason(monkeypatch: pytest.MonkeyPatch, said: str, reason: str) -> None:
+    told_by = 'Data could not be sent to remote host "192.0.2.21". Make sure this host can be reached over ssh: '
+    error = told(monkeypatch, Action(AnsibleConnectionFailure(told_by + said)))
+    assert str(error).startswith(f"unreachable over SSH: {reason}")
+    assert "\x1b" not in str(error)
+
+
 def test_the_host_that_a_task_is_delegated_to_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     action = Action(AWAY)
     action._task.delegate_to = "cp1"
