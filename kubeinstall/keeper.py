@@ -60,7 +60,9 @@ class Hold:
             if not part:
                 self.said.seek(0)
                 words = self.said.read().decode(errors="replace").strip().splitlines()
-                away = self.process.wait() == SSH_FAILED
+                away = False
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    away = self.process.wait(END_SECONDS) == SSH_FAILED
                 return {"failed": words[-1] if words else "it ended without a word", "away": away}
         return {"failed": f"no answer within {CONNECT_SECONDS:.0f} s", "away": False}
 
