@@ -27,7 +27,7 @@ from typing import Any, Iterator, NamedTuple
 # Longer than any single program that a query runs.
 SECONDS = 90
 # The keys by which specs grant time to wait.
-WAITS = ("guard", "patience", "seconds", "timeout")
+WAITS = ("patience", "seconds", "timeout")
 
 
 class Answer(NamedTuple):

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -70,3 +71,30 @@ def test_it_ends_with_its_reader() -> None:
     began = time.monotonic()
     assert process.wait(20) == 1
     assert time.monotonic() - began < 5
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system that takes no writes any more."""
+    image, mounted = tmp_path / "disk.img", tmp_path / "disk"
+    mounted.mkdir()
+    with image.open("wb") as handle:
+        handle.truncate(16 << 20)
+    try:
+        subprocess.run(["mke2fs", "-q", "-t", "ext4", image], check=True, capture_output=True)
+        subprocess.run(["mount", "-o", "loop", image, mounted], check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        pytest.skip(f"no file system can be mounted here: {error}")
+    try:
+        subprocess.run(["fsfreeze", "--freeze", mounted], check=True)
+        yield mounted
+    finally:
+        subprocess.run(["fsfreeze", "--unfreeze", mounted], check=False)
+        # What was ended has it open for a moment more.
+        subprocess.run(["umount", "--lazy", mounted], check=True)
+
+
+def test_a_disk_that_does_not_answer_is_noticed(disk: Path) -> None:
+    done = ended(f"open({str(disk / 'x')!r}, 'w').write('x'); print('written')")
+    assert done.stdout.startswith("stalled: python"), done.stdout
+    assert "has been blocked in the kernel for 1 s" in done.stdout
