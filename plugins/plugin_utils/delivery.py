@@ -25,7 +25,7 @@ from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.connections im
     interpreter,
     streaming,
 )
-from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.limits import Limit, limited
+from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.limits import DEVICE, Limit, limited
 
 from kubeinstall.text import printable
 
@@ -134,8 +134,7 @@ def check_ended(ssh: subprocess.Popen[bytes], limit: Limit, errors: str) -> None
     """AnsibleConnectionFailure where the transfer has stopped, or the connection has ended."""
     if limit.exceeded:
         raise AnsibleConnectionFailure(
-            f"unreachable: a transfer of files has not moved on for {limit.seconds:.0f} s. A disk that does not answer"
-            " may be the cause: check `dmesg` on the host, and run the command again"
+            f"unreachable: a transfer of files has not moved on for {limit.seconds:.0f} s. {DEVICE}"
         )
     if ssh.returncode == SSH_FAILED:
         raise AnsibleConnectionFailure(f"unreachable over SSH: {errors or 'the connection ended'}")
@@ -185,7 +184,7 @@ def landing(action: ActionBase, python: str) -> str:
             shlex.join([python, "-I", "-S", "-c", PREPARE + "print(d)"]), sudoable=False
         )
     if limit.exceeded:
-        raise AnsibleConnectionFailure(f"unreachable: {limit.exceeded}. Check `dmesg` on the host")
+        raise AnsibleConnectionFailure(f"unreachable: {limit.exceeded}")
     if made["rc"] != 0:
         raise AnsibleActionFail(f"the host has no place for files: {printable(made['stderr']).strip()[-1000:]}")
     return _landing(str(made["stdout"]))

@@ -26,7 +26,7 @@ from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.border import 
     result_of,
 )
 from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.connections import interpreter
-from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.limits import limited
+from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.limits import DEVICE, limited
 
 from kubeinstall.text import printable
 
@@ -153,7 +153,7 @@ def call(action: ActionBase, task_vars: Mapping[str, Any], module: str, spec: Ma
     try:
         return result_of(stdout, BEGIN, END, module, answer.form)
     except StalledError as error:
-        raise _unreachable(name, printable(str(error))) from None
+        raise _unreachable(name, f"{printable(str(error))}. {DEVICE}") from None
 
 
 def _executed(action: ActionBase, python: str, sent: bytes) -> Mapping[str, Any]:
@@ -177,10 +177,7 @@ def _reason(message: str) -> str:
 
 
 def _unreachable(name: str, why: str) -> AnsibleConnectionFailure:
-    return AnsibleConnectionFailure(
-        f"{name}unreachable: {why}. A disk or a network file system that does not answer may be the cause: check"
-        " `dmesg` on the host, and run the command again"
-    )
+    return AnsibleConnectionFailure(f"{name}unreachable: {why}")
 
 
 def _no_answer(python: str, executed: Mapping[str, Any]) -> str:

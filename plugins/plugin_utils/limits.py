@@ -20,6 +20,8 @@ from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.border import 
 POLL_SECONDS = 0.5
 # Ansible keeps what a host prints in several copies.
 MEMORY = 4 * LARGEST
+DEVICE = "A disk or a network file system that does not answer may be the cause: check `dmesg` on the host"
+TRUST = "Check which program runs there as Python, and whether the host can still be trusted"
 
 
 class Limit:
@@ -37,9 +39,9 @@ class Limit:
     def check(self, memory: int) -> str:
         """Why the call is to end now; `memory` are the bytes that it has taken so far."""
         if time.monotonic() > self._deadline:
-            self.exceeded = f"no answer within {self.seconds:.0f} s"
+            self.exceeded = f"no answer within {self.seconds:.0f} s. {DEVICE}"
         elif memory > MEMORY:
-            self.exceeded = f"it printed more than {LARGEST >> 20} MiB"
+            self.exceeded = f"it printed more than {LARGEST >> 20} MiB. {TRUST}"
         return self.exceeded
 
 
