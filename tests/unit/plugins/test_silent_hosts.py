@@ -158,7 +158,7 @@ def shared(sshd: Sshd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Itera
         return SimpleNamespace(_connection=None, _play_context=SimpleNamespace(remote_addr=""))
 
     with sshd.running(), subprocess.Popen(master) as process:
-        eventually(lambda: Path(place, "master").exists(), 10, "the shared connection")
+        eventually(lambda: Path(place, "master").exists(), 60, "the shared connection")
         yield action
         process.terminate()
     shutil.rmtree(place)
