@@ -124,11 +124,13 @@ def status(
     """
     from rich.console import Console
 
+    from kubeinstall import report
     from kubeinstall import status as status_
 
     cluster = load_cluster(inventory)
-    with Console(stderr=True).status("Asking the hosts"):
-        found = status_.ask(cluster)
+    errors = Console(stderr=True)
+    with errors.status("Asking the hosts"), report.waits(errors) as waits:
+        found = status_.ask(cluster, waits.hear)
     if as_json:
         typer.echo(json.dumps(status_.as_json(found), indent=2))
     else:

@@ -41,8 +41,8 @@ def provision(
 ) -> None:
     """Gets the components into the cache, then runs the playbooks. Exits where something does not end well.
 
-    A check gets nothing: it says what is missing. Asks before objects that left cluster_manifests are deleted with their
-    data, unless `yes`.
+    A check gets nothing: it says what is missing. Asks before objects that left cluster_manifests are deleted with
+    their data, unless `yes`.
     """
     cluster = load_cluster(inventory)
     refuse_unmatched(inventory, limit)

@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from kubeinstall import runs
+from kubeinstall import report, runs
 from kubeinstall.cli_support import DEFAULT_INVENTORY, InventoryPath, load_cluster
 from kubeinstall.events import Event
 from kubeinstall.paths import playbook
@@ -31,9 +31,11 @@ def verify(
     pod on it; etcd holds what the API wrote. The exit code is 1 when something is wrong.
     """
     cluster, console = load_cluster(inventory), Console()
-    with runs.alone(inventory), Console(stderr=True).status("Verifying") as status:
+    errors = Console(stderr=True)
+    with runs.alone(inventory), errors.status("Verifying") as status, report.waits(errors) as waits:
 
         def say(event: Event) -> None:
+            waits.hear(event)
             if event.kind == "task":
                 status.update(event.task)
 

@@ -27,8 +27,8 @@ __all__ = ["Forward", "forward", "run"]
 
 # How long a host has to let us in; ssh itself gives up a host that does not answer after Ansible's own timeout.
 SECONDS = 30
-# The rest of the connection is noticed to be gone after three of these, also where nothing says so.
-ALIVE_SECONDS = 15
+# A connection whose other end is silent is given up after four of these, as in ansible.cfg.
+ALIVE_SECONDS = 5
 IN = b"kubeinstall is in\n"
 # It ends with its input, and so with this process, whatever ends that; ssh then ends with the last that is forwarded.
 WORDS = ("/bin/sh", "-c", f"echo {IN.decode().strip()}; exec cat >/dev/null")

@@ -30,7 +30,7 @@ CONNECT_SECONDS = 20.0
 # A run whose command was killed is given five seconds to end in order: whoever comes next waits for that.
 PATIENCE_SECONDS = 8.0
 END_SECONDS = 2.0
-# Bytes that a host may print before its answer.
+# Bytes that a host may print before its answer, or on its standard error.
 LONGEST = 100_000
 
 
@@ -60,11 +60,16 @@ class Hold:
             if not part:
                 self.said.seek(0)
                 words = self.said.read().decode(errors="replace").strip().splitlines()
-                away = self.process.wait() == SSH_FAILED
+                away = False
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    away = self.process.wait(END_SECONDS) == SSH_FAILED
                 return {"failed": words[-1] if words else "it ended without a word", "away": away}
         return {"failed": f"no answer within {CONNECT_SECONDS:.0f} s", "away": False}
 
     def beat(self) -> None:
+        # Its standard error lies on our disk.
+        if os.fstat(self.said.fileno()).st_size > LONGEST:
+            self.process.kill()
         with contextlib.suppress(OSError):
             self.stdin.write(b".")
 

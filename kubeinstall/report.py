@@ -18,11 +18,13 @@ from kubeinstall.errors import InputError, KubeinstallError
 from kubeinstall.events import OUTCOMES, Event, Failure, HostStats, RunResult
 from kubeinstall.text import printable
 
-__all__ = ["View", "difference", "problems", "summary", "watch"]
+__all__ = ["View", "difference", "problems", "summary", "waits", "watch"]
 
 # Above so many hosts only those that need a look are listed.
 _MANY_HOSTS = 30
 _SLOW_SECONDS = 1.0
+# Plain output names hosts that a step has waited for, after so many seconds and then each minute.
+_WAITS = (10.0, 30.0, 60.0)
 # The task that drains a node, in each playbook that does.
 DRAIN = "Drain the node"
 _STYLES = {"changed": "yellow", "failed": "bold red", "unreachable": "bold red", "ok": "green", "skipped": "dim"}
@@ -45,7 +47,8 @@ def watch(console: Console, hosts: Sequence[str], *, check: bool = False, said: 
     """
     view = View(console, hosts, check=check, said=said)
     if not console.is_terminal:
-        yield view
+        with _ticking(view):
+            yield view
         view.flush()
         return
     with Live(get_renderable=view.render, console=console, refresh_per_second=5, transient=True):
@@ -53,13 +56,81 @@ def watch(console: Console, hosts: Sequence[str], *, check: bool = False, said: 
         view.flush()
 
 
-class View:
+@contextmanager
+def waits(console: Console) -> Iterator[Waits]:
+    """For a run that shows nothing else: names the hosts that are waited for."""
+    found = Waits(console)
+    with _ticking(found):
+        yield found
+
+
+@contextmanager
+def _ticking(waits: Waits) -> Iterator[None]:
+    over = threading.Event()
+
+    def tick() -> None:
+        while not over.wait(1.0):
+            waits.tell()
+
+    # No event comes while a host is silent.
+    clock = threading.Thread(target=tick, daemon=True)
+    clock.start()
+    try:
+        yield
+    finally:
+        over.set()
+        clock.join()
+
+
+class Waits:
+    """What each host is at, and since when."""
+
+    def __init__(self, console: Console, hosts: Sequence[str] = ()) -> None:
+        self._console = console
+        # Another thread reads it: the one that draws the screen, or that names the hosts that are waited for.
+        self._lock = threading.Lock()
+        self._doing = dict.fromkeys(hosts, ("", 0.0))
+        # How often each host was named since its step began.
+        self._told: dict[str, int] = {}
+
+    def hear(self, event: Event) -> None:
+        """Takes an event as it happens."""
+        if event.kind == "start" or event.kind in OUTCOMES:
+            self._set(event.host, event.step if event.kind == "start" else "")
+
+    def _set(self, host: str, step: str) -> None:
+        with self._lock:
+            self._doing[host] = (step, time.monotonic())
+            self._told.pop(host, None)
+
+    def tell(self) -> None:
+        """Names the hosts whose step takes long, with the step and for how long: seldom, in one line for each step."""
+        now, due = time.monotonic(), dict[str, list[tuple[str, float]]]()
+        with self._lock:
+            for host, (step, since) in self._doing.items():
+                told = self._told.get(host, 0)
+                if step and now - since >= _wait(told):
+                    self._told[host] = told + 1
+                    due.setdefault(step, []).append((host, now - since))
+        for step, hosts in due.items():
+            names = _names([host for host, _ in hosts])
+            longest = max(seconds for _, seconds in hosts)
+            self._line(Text.assemble("waiting for ", (names, "bold"), f" ({step}), {_whole(longest)}"))
+
+    def _line(self, text: Text, *, stamp: bool = True) -> None:
+        if stamp and not self._console.is_terminal:
+            text = Text(time.strftime("%H:%M:%S ")) + text
+        self._console.print(text, soft_wrap=True, highlight=False)
+
+
+class View(Waits):
     """Hears a run's events. What is done becomes lines that stay; what goes on is drawn below them."""
 
     def __init__(
         self, console: Console, hosts: Sequence[str], *, check: bool = False, said: Collection[str] = ()
     ) -> None:
-        self._console, self._check = console, check
+        super().__init__(console, hosts)
+        self._check = check
         self._said = set(said)
         self._started = time.monotonic()
         self._title = "Starting"
@@ -71,9 +142,6 @@ class View:
         # The texts of the task under way, with the hosts that they are true of.
         self._same: dict[str, list[str]] = {}
         self._diffs: dict[tuple[str, str], list[str]] = {}
-        # The screen is drawn by another thread.
-        self._lock = threading.Lock()
-        self._doing = dict.fromkeys(hosts, ("", 0.0))
 
     def hear(self, event: Event) -> None:
         """Takes an event as it happens."""
@@ -174,15 +242,6 @@ class View:
             if not self._console.is_terminal:
                 verb = "would change" if self._check else "changed"
                 self._line(Text(f"{verb} {event.host}  {event.step}  ({_seconds(event.seconds)})"))
-
-    def _set(self, host: str, step: str) -> None:
-        with self._lock:
-            self._doing[host] = (step, time.monotonic())
-
-    def _line(self, text: Text, *, stamp: bool = True) -> None:
-        if stamp and not self._console.is_terminal:
-            text = Text(time.strftime("%H:%M:%S ")) + text
-        self._console.print(text, soft_wrap=True, highlight=False)
 
 
 def difference(entry: Mapping[str, Any]) -> str:
@@ -302,6 +361,15 @@ def _names(hosts: Sequence[str]) -> str:
 
 def _seconds(value: float) -> str:
     return f"{value:.1f} s" if value < 60 else f"{int(value) // 60}:{int(value) % 60:02d} min"
+
+
+def _whole(seconds: float) -> str:
+    return f"{int(seconds)} s" if seconds < 60 else _seconds(seconds)
+
+
+def _wait(number: int) -> float:
+    """The seconds after which a host is named for this time, counted from 0."""
+    return _WAITS[number] if number < len(_WAITS) else _WAITS[-1] * (number - len(_WAITS) + 2)
 
 
 def _lines_of(value: object) -> list[str]:

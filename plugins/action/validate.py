@@ -63,6 +63,9 @@ class ActionModule(ActionBase):
         hostvars = host_variables(variables["hostvars"], variables["groups"], self._loader)
         variable = arguments["reports"]
         reports = {name: _report(host[variable]) for name, host in hostvars.items() if variable in host}
+        if self._task.check_mode and any(not report.unreachable for report in reports.values()):
+            # The plan of the others: the playbook leaves out those that are unreachable, and fails for them.
+            reports = {name: report for name, report in reports.items() if not report.unreachable}
 
         def judged() -> Cluster:
             return Cluster.from_hostvars(

@@ -27,11 +27,15 @@ LARGEST = 32 << 20
 DEEPEST = 100
 # Characters of a host's own message.
 LONGEST_MESSAGE = 10_000
-OUTCOMES = ("result", "failed", "crashed")
+OUTCOMES = ("result", "failed", "crashed", "stalled")
 
 
 class RefusedError(ValueError):
     """Why a text is no answer."""
+
+
+class StalledError(Exception):
+    """The operation did not end, because a device of the host does not answer."""
 
 
 def answer_to(module: str, spec: Mapping[str, Any]) -> Answer:
@@ -49,7 +53,10 @@ def operations() -> Iterator[ModuleType]:
 
 
 def result_of(stdout: str, begin: str, end: str, module: str, form: Any) -> Any:
-    """The answer between the markers as a `form`. AnsibleActionFail where it is none, or tells of a failure."""
+    """The answer between the markers as a `form`. AnsibleActionFail where it is none, or tells of a failure.
+
+    StalledError where the host tells that the operation is blocked there.
+    """
     try:
         envelope = _envelope(stdout, begin, end)
         outcome, value = next(iter(envelope.items()))
@@ -62,6 +69,8 @@ def result_of(stdout: str, begin: str, end: str, module: str, form: Any) -> Any:
             f"the answer of this host to hostside.{module} was refused: {error}. Check which program runs there as"
             " Python (ansible_python_interpreter), and whether the host can still be trusted"
         ) from None
+    if outcome == "stalled":
+        raise StalledError(value[:LONGEST_MESSAGE])
     if outcome == "failed":
         raise AnsibleActionFail(value[:LONGEST_MESSAGE])
     raise AnsibleActionFail(f"hostside.{module} ended unexpectedly on the host:\n{value[-LONGEST_MESSAGE:]}")

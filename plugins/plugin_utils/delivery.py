@@ -7,6 +7,7 @@ from __future__ import annotations
 import contextlib
 import json
 import re
+import select
 import shlex
 import struct
 import subprocess
@@ -16,7 +17,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
-from ansible.errors import AnsibleActionFail
+from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
 from ansible.plugins.action import ActionBase
 from ansible_collections.kubeinstall.cluster.plugins.plugin_utils import hold
 from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.connections import (
@@ -24,6 +25,7 @@ from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.connections im
     interpreter,
     streaming,
 )
+from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.limits import DEVICE, Limit, limited
 
 from kubeinstall.text import printable
 
@@ -34,6 +36,13 @@ SLOW_LINK = 40e6
 WINDOW = 8 << 20
 COMPRESSED = 1 << 31
 LANDING = re.compile("/var/tmp/kubeinstall-[0-9]{1,10}(-[a-z0-9_]{8})?")  # noqa: S108 what the login user owns there
+# A transfer that has not moved on for so long is given up; a host takes 2 MiB before it is waited for.
+IDLE_SECONDS = 30
+SLICE = 1 << 16
+# Without a stream of our own nothing tells how it goes on.
+WHOLE_SECONDS = 3600
+SSH_FAILED = 255
+PAUSE = 0.5
 # Bytes that are kept of what a host prints besides.
 LONGEST = 10_000
 
@@ -87,12 +96,17 @@ def deliver(action: ActionBase, task_vars: Mapping[str, Any], files: Sequence[tu
     if not streaming(connection):
         return _put(action, python, files)
     command = command_over(connection, action._play_context.remote_addr, [python, "-I", "-S", "-c", RECEIVE])
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as ssh:
+    pipe = subprocess.PIPE
+    with (
+        limited(IDLE_SECONDS) as limit,
+        subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, bufsize=0) as ssh,
+    ):
         # A broken pipe is no news: the host's own words about it are in stderr.
         with contextlib.suppress(BrokenPipeError), cast(BinaryIO, ssh.stdin) as stream:
-            _send(stream, files)
-        errors = last_errors(ssh)
-        printed = cast(BinaryIO, ssh.stdout).read(LONGEST).decode(errors="replace")
+            _send(stream, files, limit)
+        errors = last_errors(ssh, limit)
+        printed = "" if limit.exceeded else cast(BinaryIO, ssh.stdout).read(LONGEST).decode(errors="replace")
+    check_ended(ssh, limit, errors)
     if ssh.returncode != 0 or not printed.strip():
         raise AnsibleActionFail(
             f"the host did not take {len(files)} files: {errors or f'ssh ended with {ssh.returncode}'}"
@@ -101,12 +115,29 @@ def deliver(action: ActionBase, task_vars: Mapping[str, Any], files: Sequence[tu
     return {digest: f"{directory}/{digest}" for _, digest in files}
 
 
-def last_errors(ssh: subprocess.Popen[bytes]) -> str:
-    """The last of what ssh, or the program on the host, has printed on its standard error."""
-    end = b""
-    while chunk := cast(BinaryIO, ssh.stderr).read(CHUNK):
-        end = (end + chunk)[-LONGEST:]
+def last_errors(ssh: subprocess.Popen[bytes], limit: Limit) -> str:
+    """The last of what ssh, or the program on the host, has printed on its standard error, which is not buffered here.
+
+    A shared connection keeps it open when the ssh that uses it is killed.
+    """
+    stream, end = cast(BinaryIO, ssh.stderr), b""
+    while not limit.exceeded:
+        if select.select([stream], [], [], PAUSE)[0]:
+            chunk = stream.read(CHUNK)
+            if not chunk:
+                break
+            end = (end + chunk)[-LONGEST:]
     return printable(end.decode(errors="replace")).strip()[-1000:]
+
+
+def check_ended(ssh: subprocess.Popen[bytes], limit: Limit, errors: str) -> None:
+    """AnsibleConnectionFailure where the transfer has stopped, or the connection has ended."""
+    if limit.exceeded:
+        raise AnsibleConnectionFailure(
+            f"unreachable: a transfer of files has not moved on for {limit.seconds:.0f} s. {DEVICE}"
+        )
+    if ssh.returncode == SSH_FAILED:
+        raise AnsibleConnectionFailure(f"unreachable over SSH: {errors or 'the connection ended'}")
 
 
 def _landing(printed: str) -> str:
@@ -117,19 +148,27 @@ def _landing(printed: str) -> str:
     return directory
 
 
-def _send(stream: BinaryIO, files: Sequence[tuple[Path, str]]) -> None:
+def _send(stream: BinaryIO, files: Sequence[tuple[Path, str]], limit: Limit) -> None:
     header = [{"name": digest, "size": path.stat().st_size} for path, digest in files]
-    stream.write(json.dumps(header).encode() + b"\n")
+    _write(stream, json.dumps(header).encode() + b"\n", limit)
     slow, sent, since = False, 0, time.monotonic()
     for path, _ in files:
         for chunk in _chunks(path):
             frame = zlib.compress(chunk, 1) if slow else chunk
-            stream.write(struct.pack(">I", len(frame) | (COMPRESSED if slow else 0)))
-            stream.write(frame)
+            _write(stream, struct.pack(">I", len(frame) | (COMPRESSED if slow else 0)), limit)
+            _write(stream, frame, limit)
             sent += len(chunk)
             if not slow and sent >= WINDOW:
                 slow = sent / max(time.monotonic() - since, 1e-6) < SLOW_LINK
                 sent, since = 0, time.monotonic()
+
+
+def _write(stream: BinaryIO, data: bytes, limit: Limit) -> None:
+    for start in range(0, len(data), SLICE):
+        left = memoryview(data)[start : start + SLICE]
+        while left:
+            left = left[stream.write(left) :]
+        limit.reset()
 
 
 def _chunks(path: Path) -> Iterator[bytes]:
@@ -140,9 +179,12 @@ def _chunks(path: Path) -> Iterator[bytes]:
 
 def landing(action: ActionBase, python: str) -> str:
     """The folder on the task's host that is the login user's own, where files come and go."""
-    made = action._low_level_execute_command(
-        shlex.join([python, "-I", "-S", "-c", PREPARE + "print(d)"]), sudoable=False
-    )
+    with limited(IDLE_SECONDS) as limit:
+        made = action._low_level_execute_command(
+            shlex.join([python, "-I", "-S", "-c", PREPARE + "print(d)"]), sudoable=False
+        )
+    if limit.exceeded:
+        raise AnsibleConnectionFailure(f"unreachable: {limit.exceeded}")
     if made["rc"] != 0:
         raise AnsibleActionFail(f"the host has no place for files: {printable(made['stderr']).strip()[-1000:]}")
     return _landing(str(made["stdout"]))
@@ -150,6 +192,8 @@ def landing(action: ActionBase, python: str) -> str:
 
 def _put(action: ActionBase, python: str, files: Sequence[tuple[Path, str]]) -> dict[str, str]:
     directory = landing(action, python)
-    for path, digest in files:
-        action._connection.put_file(str(path), f"{directory}/{digest}")
+    with limited(WHOLE_SECONDS) as limit:
+        for path, digest in files:
+            limit.reset()
+            action._connection.put_file(str(path), f"{directory}/{digest}")
     return {digest: f"{directory}/{digest}" for _, digest in files}

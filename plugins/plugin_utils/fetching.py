@@ -18,7 +18,14 @@ from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.connections im
     interpreter,
     streaming,
 )
-from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.delivery import CHUNK, last_errors
+from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.delivery import (
+    CHUNK,
+    IDLE_SECONDS,
+    WHOLE_SECONDS,
+    check_ended,
+    last_errors,
+)
+from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.limits import limited
 
 # Runs as the login user. The name goes first: however this ends, nothing stays on the host.
 SEND = """\
@@ -46,7 +53,8 @@ def fetch(action: ActionBase, task_vars: Mapping[str, Any], remote: str, local: 
                 if streaming(connection):
                     _receive(command_over(connection, action._play_context.remote_addr, words), file, size)
                 else:
-                    connection.fetch_file(remote, temporary)
+                    with limited(WHOLE_SECONDS):
+                        connection.fetch_file(remote, temporary)
                     action._low_level_execute_command(f"rm -f {shlex.quote(remote)}", sudoable=False)
                 file.seek(0)
                 found = hashlib.file_digest(file, "sha256").hexdigest()
@@ -64,13 +72,19 @@ def fetch(action: ActionBase, task_vars: Mapping[str, Any], remote: str, local: 
 
 
 def _receive(command: Sequence[bytes], file: BinaryIO, size: int) -> None:
-    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as ssh:
+    pipe = subprocess.PIPE
+    with (
+        limited(IDLE_SECONDS) as limit,
+        subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, bufsize=0) as ssh,
+    ):
         source = cast(BinaryIO, ssh.stdout)
         while chunk := source.read(CHUNK):
             size -= len(chunk)
             if size < 0:
                 raise AnsibleActionFail("the host sends more than the file that it was asked for")
             file.write(chunk)
-        errors = last_errors(ssh)
+            limit.reset()
+        errors = last_errors(ssh, limit)
+    check_ended(ssh, limit, errors)
     if ssh.returncode != 0:
         raise AnsibleActionFail(f"the host did not send the file: {errors or f'ssh ended with {ssh.returncode}'}")

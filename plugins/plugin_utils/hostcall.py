@@ -19,8 +19,14 @@ from typing import Any
 from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
 from ansible.plugins.action import ActionBase
 from ansible_collections.kubeinstall.cluster.plugins.plugin_utils import hold
-from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.border import HOSTSIDE, answer_to, result_of
+from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.border import (
+    HOSTSIDE,
+    StalledError,
+    answer_to,
+    result_of,
+)
 from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.connections import interpreter
+from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.limits import DEVICE, limited
 
 from kubeinstall.text import printable
 
@@ -28,8 +34,12 @@ from kubeinstall.text import printable
 LAST = 10_000
 BEGIN, END = "<<<kubeinstall", "kubeinstall>>>"
 DOCSTRING = re.compile(r'\A""".*?"""', re.DOTALL)
+COMMENTS = re.compile("^ *#.*$", re.MULTILINE)
 # Of a function or a class: an empty one stays, since it may be all that there is.
 INNER_DOCSTRING = re.compile(r'(?<=:\n)( +)""".*?"""$', re.DOTALL | re.MULTILINE)
+# Ansible's words where the process that reads has ended; where ssh has failed, it adds what ssh said.
+BROKEN_PIPE = re.compile("Data could not be sent to remote host [^ ]+ Make sure this host can be reached over SSH[.]$")
+WRAPPED = re.compile("^.*(?:to the host via ssh|be reached over ssh):", re.DOTALL)
 IMPORTS = re.compile(r"^ *from \.(\w*) import ([\w, ]*)", re.MULTILINE)
 
 # -I and -S: no site-packages, no environment of the host's can change what runs. The sources become a package of
@@ -53,6 +63,12 @@ class Sources:
 sys.meta_path.insert(0, Sources())
 from importlib import import_module
 from hostside.errors import HostError
+from hostside.stalls import supervise
+def envelope(answer):
+    # No text in an answer looks like one of the markers around it.
+    text = json.dumps(answer).replace("<", "\\u003c").replace(">", "\\u003e")
+    return "\\n".join((BEGIN, text, END, ""))
+supervise(lambda stalled: envelope({"stalled": stalled}))
 try:
     answer = {"result": import_module("hostside." + MODULE).main(json.loads(SPEC))}
 except HostError as error:
@@ -60,15 +76,14 @@ except HostError as error:
 except Exception:
     import traceback
     answer = {"crashed": traceback.format_exc(limit=-6)}
-# No text in an answer looks like one of the markers around it.
-text = json.dumps(answer).replace("<", "\\u003c").replace(">", "\\u003e")
+print(envelope(answer))
 """
 
 
 def needed(module: str) -> frozenset[str]:
     """The modules of hostside that `module` imports, also those that it imports only when it needs them, and itself."""
     found: set[str] = set()
-    waiting = {"__init__", "errors", module}
+    waiting = {"__init__", "errors", "stalls", module}
     while waiting:
         found |= waiting
         waiting = {name for one in waiting for name in _imports(one)} - found
@@ -89,9 +104,9 @@ def _sources(module: str) -> str:
 
 
 def _source(name: str) -> str:
-    """The text without docstrings, whose lines stay: tracebacks from hosts have the file's line numbers."""
+    """The text without docstrings and comments. Lines stay: tracebacks from hosts have the file's line numbers."""
     text = (HOSTSIDE / f"{name}.py").read_text()
-    text = DOCSTRING.sub(lambda found: "\n" * found[0].count("\n"), text)
+    text = COMMENTS.sub("", DOCSTRING.sub(lambda found: "\n" * found[0].count("\n"), text))
     return INNER_DOCSTRING.sub(lambda found: f'{found[1]}""' + "\n" * found[0].count("\n"), text)
 
 
@@ -102,8 +117,8 @@ def script(module: str, spec: Mapping[str, Any]) -> str:
             f"SOURCES = {_sources(module)!r}",
             f"MODULE = {module!r}",
             f"SPEC = {json.dumps(spec)!r}",
+            f"BEGIN, END = {BEGIN!r}, {END!r}",
             LOADER,
-            f"print({BEGIN!r}); print(text); print({END!r})",
         )
     )
 
@@ -121,24 +136,48 @@ def call(action: ActionBase, task_vars: Mapping[str, Any], module: str, spec: Ma
         hold.take(action, task_vars)
     hold.check()
     python = interpreter(action, task_vars)
+    delegated = action._task.delegate_to
+    name = f"{delegated} is " if delegated else ""
     try:
-        executed = action._low_level_execute_command(
-            f"{shlex.quote(python)} -I -S -", in_data=script(module, spec).encode()
-        )
+        with limited(answer.limit(spec)) as limit:
+            executed = _executed(action, python, script(module, spec).encode())
     except AnsibleConnectionFailure as failure:
-        if "Data could not be sent" not in str(failure):
-            raise
-        # With ssh's own words it is the connection that failed: to try again would take as long once more.
-        if words := str(failure).partition("over ssh: ")[2]:
-            raise AnsibleConnectionFailure(f"Failed to connect to the host via ssh: {words.strip()}") from None
-        # Ansible says so of a host that is away, and of a sudo that ends before it has read all: that one says more.
-        executed = action._low_level_execute_command("true")
-        if executed["rc"] == 0:
-            raise
+        if limit.exceeded:
+            raise _unreachable(name, limit.exceeded) from None
+        raise AnsibleConnectionFailure(f"{name}unreachable over SSH: {_reason(str(failure))}") from None
+    if limit.exceeded:
+        raise _unreachable(name, limit.exceeded)
     stdout = str(executed["stdout"])
     if BEGIN not in stdout:
         raise AnsibleActionFail(_no_answer(python, executed))
-    return result_of(stdout, BEGIN, END, module, answer.form)
+    try:
+        return result_of(stdout, BEGIN, END, module, answer.form)
+    except StalledError as error:
+        raise _unreachable(name, f"{printable(str(error))}. {DEVICE}") from None
+
+
+def _executed(action: ActionBase, python: str, sent: bytes) -> Mapping[str, Any]:
+    try:
+        return dict(action._low_level_execute_command(f"{shlex.quote(python)} -I -S -", in_data=sent))
+    except AnsibleConnectionFailure as failure:
+        if not BROKEN_PIPE.search(str(failure)):
+            raise
+        # A sudo that ended before it has read all. This one says why.
+        executed = dict(action._low_level_execute_command("true"))
+        if executed["rc"] == 0:
+            raise
+        return executed
+
+
+def _reason(message: str) -> str:
+    """What ssh has said, without Ansible's sentences before it, and without what is only about a shared connection."""
+    lines = WRAPPED.sub("", printable(message)).strip().splitlines()
+    # A shared connection is ended by its keepalives without a word.
+    return "\n".join(line for line in lines if not line.startswith("mux_client_")) or "the connection was lost"
+
+
+def _unreachable(name: str, why: str) -> AnsibleConnectionFailure:
+    return AnsibleConnectionFailure(f"{name}unreachable: {why}")
 
 
 def _no_answer(python: str, executed: Mapping[str, Any]) -> str:

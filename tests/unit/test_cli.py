@@ -162,7 +162,7 @@ def test_status_of_a_silent_host_is_exit_code_1(inventory: Path) -> None:
     found = json.loads(done.out)
     assert found["hosts"] == {"cp1": None}
     assert "ssh: connect to host 127.0.0.1 port 9: Connection refused" in found["problems"][0]
-    assert found["problems"][0].startswith("cp1: Failed to connect to the host via ssh")
+    assert found["problems"][0].startswith("cp1: unreachable over SSH: ssh: connect")
     assert "no answer" in kubeinstall("status", "-i", str(inventory)).out
 
 

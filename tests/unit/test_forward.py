@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import getpass
 import http.server
-import os
-import shutil
 import signal
 import socket
 import ssl
@@ -14,7 +12,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +24,10 @@ from kubeinstall.certificates import CertificateRequest
 from kubeinstall.cluster import Cluster
 from kubeinstall.errors import KubeinstallError
 from kubeinstall.pki import PKI
-from tests.lab import eventually
-from tests.unit.hostside.conftest import free_ports, program
+from tests.sshd import Sshd, by_ssh
+from tests.unit.hostside.conftest import program
 
 ADDRESS = "192.0.2.1"
-SSHD = shutil.which("sshd", path=f"{os.environ.get('PATH', '')}:/usr/local/sbin:/usr/sbin:/sbin")
 # The command against something that listens elsewhere than an API server does.
 COMMAND = """\
 import sys
@@ -90,62 +86,6 @@ def api(pki: PKI, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[t
         server.shutdown()
 
 
-class Sshd:
-    """One that lets a key of the tests in, on a port of loopback."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder, (self.port,) = folder, free_ports(1)
-        for name in ("host", "user"):
-            command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / name)]
-            subprocess.run(command, check=True, stdin=subprocess.DEVNULL)
-        shutil.copy(folder / "user.pub", folder / "authorized")
-        kind, key, *_ = (folder / "host.pub").read_text().split()
-        (folder / "known").write_text(f"[127.0.0.1]:{self.port} {kind} {key}\n")
-
-    @property
-    def arguments(self) -> str:
-        return f"-o UserKnownHostsFile={self.folder / 'known'} -o StrictHostKeyChecking=yes -o IdentitiesOnly=yes"
-
-    @contextmanager
-    def running(self, *settings: str) -> Iterator[None]:
-        assert SSHD
-        lines = [
-            f"Port {self.port}",
-            "ListenAddress 127.0.0.1",
-            f"HostKey {self.folder / 'host'}",
-            f"AuthorizedKeysFile {self.folder / 'authorized'}",
-            "PidFile none",
-            "StrictModes no",
-            "UsePAM no",
-            "PasswordAuthentication no",
-            *settings,
-        ]
-        (self.folder / "config").write_text("\n".join(lines) + "\n")
-        with (self.folder / "log").open("wb") as log:
-            process = subprocess.Popen([SSHD, "-D", "-e", "-f", self.folder / "config"], stderr=log, stdout=log)
-            try:
-                eventually(lambda: process.poll() is not None or self._answers(), 10, "sshd answers")
-                if process.poll() is not None:
-                    pytest.skip(f"sshd does not run here: {(self.folder / 'log').read_text().strip()}")
-                yield
-            finally:
-                process.terminate()
-                process.wait()
-
-    def _answers(self) -> bool:
-        with socket.socket() as client:
-            return client.connect_ex(("127.0.0.1", self.port)) == 0
-
-
-@pytest.fixture
-def sshd(tmp_path: Path) -> Sshd:
-    if SSHD is None:
-        pytest.skip("there is no sshd on this machine (the package openssh-server)")
-    folder = tmp_path / "sshd"
-    folder.mkdir()
-    return Sshd(folder)
-
-
 @pytest.fixture
 def inventory(tmp_path: Path, pki: PKI) -> Inventory:
     """Writes one of a single host, with these variables of its connection."""
@@ -158,17 +98,6 @@ def inventory(tmp_path: Path, pki: PKI) -> Inventory:
         return path.parent
 
     return write
-
-
-def by_ssh(sshd: Sshd, **more: Any) -> dict[str, Any]:
-    return {
-        "ansible_host": "127.0.0.1",
-        "ansible_port": sshd.port,
-        "ansible_user": getpass.getuser(),
-        "ansible_ssh_private_key_file": str(sshd.folder / "user"),
-        "ansible_ssh_common_args": sshd.arguments,
-        **more,
-    }
 
 
 def refused(path: Path) -> str:

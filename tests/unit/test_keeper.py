@@ -52,6 +52,14 @@ def sleeper(processes: list[subprocess.Popen[str]]) -> Callable[[], subprocess.P
     return start
 
 
+def test_a_host_that_prints_without_end_is_let_go() -> None:
+    hold = keeper.Hold("a", ["sh", "-c", "yes >&2"])
+    with hold.said, hold.process:
+        until(lambda: os.fstat(hold.said.fileno()).st_size > keeper.LONGEST)
+        hold.beat()
+        assert hold.process.wait(10) == -9
+
+
 def on_host(name: str, who: str, patience: float = 30) -> list[str]:
     run = {"who": who, "process": 1, "since": "2026-01-02 03:04:05 UTC"}
     argument = json.dumps({"name": name, "run": run, "patience": patience})

@@ -13,6 +13,7 @@ from rich.console import Console
 from kubeinstall import report
 from kubeinstall.errors import InputError, KubeinstallError, Problem
 from kubeinstall.events import Event, Failure, HostStats, RunResult
+from tests.lab import eventually
 
 FILE = {"before_header": "/etc/a (0600)", "after_header": "/etc/a (0644)", "before": "1\n2\n", "after": "1\n3\n"}
 
@@ -56,6 +57,34 @@ def test_plain_lines_bear_the_time() -> None:
     assert [line[9:] for line in lines] == ["Etcd", "changed a  etcd : Run etcd  (1.3 s)"]
     assert all(line[2] == line[5] == ":" for line in lines)
     assert "\x1b" not in said(where)
+
+
+def test_plain_output_names_the_hosts_that_are_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    where, now = console(), time.monotonic()
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    view = report.View(where, ["a", "b", "c"])
+    hear(view, event("play"), event("start", "a"), event("start", "b"), event("start", "c"), event("ok", "c"))
+    for _ in range(200):
+        now += 1
+        view.tell()
+        if 40 < now - view._started <= 41:
+            hear(view, event("ok", "a"))
+    assert [line[9:] for line in said(where).splitlines()] == [
+        "Etcd",
+        "waiting for a, b (etcd : Run etcd), 10 s",
+        "waiting for a, b (etcd : Run etcd), 30 s",
+        "waiting for b (etcd : Run etcd), 1:00 min",
+        "waiting for b (etcd : Run etcd), 2:00 min",
+        "waiting for b (etcd : Run etcd), 3:00 min",
+    ]
+
+
+def test_plain_output_does_so_without_an_event(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(report, "_WAITS", (1.0, 30.0, 60.0))
+    where = console()
+    with report.watch(where, ["a"]) as view:
+        hear(view, event("start", "a"))
+        eventually(lambda: "waiting for a (etcd : Run etcd), 1 s" in said(where), 10, "the line")
 
 
 def test_warnings_are_said_once_and_not_those_that_were_said_before() -> None:

@@ -22,14 +22,28 @@ the control node could have chosen itself. `Any` is for Kubernetes objects only,
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, Iterator, NamedTuple
+
+# Longer than any single program that a query runs.
+SECONDS = 90
+# The keys by which specs grant time to wait.
+WAITS = ("patience", "seconds", "timeout")
 
 
 class Answer(NamedTuple):
-    """What an operation answers. One that `reads` changes nothing for others; all others take the cluster lock."""
+    """What an operation answers. One that `reads` changes nothing for others; all others take the cluster lock.
+
+    `seconds` is how long it may take by itself, a backstop: its own waits end before. What the spec lets it wait is
+    added.
+    """
 
     form: Any
     reads: bool = False
+    seconds: float = SECONDS
+
+    def limit(self, spec: Any) -> float:
+        """The seconds after which the control node gives the operation up."""
+        return self.seconds + sum(_waits(spec))
 
 
 class Nothing(NamedTuple):
@@ -40,3 +54,15 @@ class Changes(NamedTuple):
     """Sentences on what was changed, or would be."""
 
     changes: list[str]
+
+
+def _waits(value: Any) -> Iterator[float]:
+    if isinstance(value, dict):
+        for key, item in value.items():
+            if key in WAITS and isinstance(item, (int, float)):
+                yield float(item)
+            else:
+                yield from _waits(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _waits(item)

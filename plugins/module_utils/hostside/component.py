@@ -74,11 +74,14 @@ class Applied(NamedTuple):
 
 
 # Keys: certificate signing requests as PEM by the certificates' names.
+# Packages that are installed, from an index that is read again before (system.py), and the lock.
+SECONDS = 2700
 ANSWERS = {
     "compare": Answer(Compared),
-    "request": Answer(Dict[str, str]),
-    "install": Answer(Nothing),
-    "apply": Answer(Applied),
+    "request": Answer(Dict[str, str], seconds=SECONDS),
+    "install": Answer(Nothing, seconds=300),
+    # Images that are loaded, too, and 60 s in which another instance is waited for.
+    "apply": Answer(Applied, seconds=SECONDS + 900),
     "wait": Answer(Nothing, reads=True),
 }
 

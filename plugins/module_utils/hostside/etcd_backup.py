@@ -46,9 +46,9 @@ class Saved(NamedTuple):
 
 ANSWERS = {
     "probe": Answer(Probed, reads=True),
-    "save": Answer(Saved, reads=True),
-    "data": Answer(Saved),
-    "stored": Answer(Saved, reads=True),
+    "save": Answer(Saved, reads=True, seconds=4 * SECONDS),
+    "data": Answer(Saved, seconds=4 * SECONDS),
+    "stored": Answer(Saved, reads=True, seconds=4 * SECONDS),
 }
 
 

@@ -62,12 +62,14 @@ class Inspected(NamedTuple):
 
 
 ANSWERS = {
-    **dict.fromkeys(("look", "stop", "start", "wait", "ready", "put_back", "finish", "complete"), Answer(Nothing)),
-    "revision": Answer(etcd_revisions.Looked),
-    "inspect": Answer(Inspected),
-    "stage": Answer(Staged),
-    "swap": Answer(Swapped),
-    "settle": Answer(Settled),
+    **dict.fromkeys(
+        ("look", "stop", "start", "wait", "ready", "put_back", "finish", "complete"), Answer(Nothing, seconds=900)
+    ),
+    "revision": Answer(etcd_revisions.Looked, seconds=900),
+    "inspect": Answer(Inspected, seconds=900),
+    "stage": Answer(Staged, seconds=900),
+    "swap": Answer(Swapped, seconds=900),
+    "settle": Answer(Settled, seconds=900),
 }
 
 

@@ -58,7 +58,7 @@ class Done(NamedTuple):
 
 
 ANSWERS = {
-    **dict.fromkeys(("make", "enable", "disable", "remove"), Answer(Done)),
+    **dict.fromkeys(("make", "enable", "disable", "remove"), Answer(Done, seconds=600)),
     "prove": Answer(Nothing, reads=True),
 }
 

@@ -50,7 +50,8 @@ class Settled(NamedTuple):
     answered: bool
 
 
-ANSWERS = {"main": Answer(Settled)}
+# The API is waited for, and then what is applied.
+ANSWERS = {"main": Answer(Settled, seconds=600)}
 
 
 def main(spec: Dict[str, Any]) -> Dict[str, Any]:

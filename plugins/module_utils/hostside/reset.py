@@ -30,7 +30,8 @@ class Reset(NamedTuple):
     backups: stored_backups.Summary
 
 
-ANSWERS = {"main": Answer(Reset)}
+# Each unit may take 180 s to stop, and the pods 300 s.
+ANSWERS = {"main": Answer(Reset, seconds=1800)}
 
 
 def main(spec: dict[str, Any]) -> dict[str, Any]:

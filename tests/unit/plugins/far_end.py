@@ -3,7 +3,8 @@
     far_end.py FOLDER OPTIONS… HOST COMMAND
 
 FOLDER/answers.json has {host: {asked: answer}}: asked is the module, alone or with its operation or component, an
-answer is a result, or a text that is printed as it is. A component that has none is not installed, and does not differ.
+answer is a result, or a text that is printed as it is. A host without answers can't be reached. A component that has
+none is not installed, and does not differ.
 """
 
 from __future__ import annotations
@@ -45,6 +46,9 @@ def main(folder: Path, words: list[str]) -> int:
     what = spec["name"] if module[1] == "component" else spec.get("operation", "")
     asked = f"{module[1]} {what}".strip()
     answers = json.loads((folder / "answers.json").read_text())[host]
+    if answers is None:
+        print(f"ssh: connect to host {host} port 22: No route to host", file=sys.stderr)
+        return 255
     answer = answers.get(asked, answers.get(module[1], {}))
     if isinstance(answer, str):
         print(answer)

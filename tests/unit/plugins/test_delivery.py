@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from ansible.errors import AnsibleActionFail
 from ansible_collections.kubeinstall.cluster.plugins.plugin_utils import delivery
+from ansible_collections.kubeinstall.cluster.plugins.plugin_utils.limits import Limit
 
 INCOMING = Path(f"/var/tmp/kubeinstall-{os.geteuid()}")
 
@@ -59,7 +60,7 @@ def compressed_frames(sent: bytes) -> int:
 
 @pytest.mark.parametrize("stream", [io.BytesIO(), SlowStream()], ids=["fast", "slow"])
 def test_what_is_sent_arrives_whole(files: list[tuple[Path, str]], stream: io.BytesIO) -> None:
-    delivery._send(stream, files)
+    delivery._send(stream, files, Limit(60))
     sent = stream.getvalue()
     assert (compressed_frames(sent) > 0) == isinstance(stream, SlowStream)
     done = receive(sent)
@@ -70,7 +71,7 @@ def test_what_is_sent_arrives_whole(files: list[tuple[Path, str]], stream: io.By
 
 def test_a_stream_that_breaks_off_leaves_no_file_under_its_name(files: list[tuple[Path, str]]) -> None:
     stream = io.BytesIO()
-    delivery._send(stream, files)
+    delivery._send(stream, files, Limit(60))
     assert receive(stream.getvalue()[: 3 << 20]).returncode != 0
     assert not (INCOMING / files[0][1]).exists()
     (INCOMING / f"{files[0][1]}.partial").unlink()

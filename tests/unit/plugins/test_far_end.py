@@ -136,6 +136,23 @@ def test_a_dry_run_runs_nothing_for_a_node(run: Run, good: dict[str, dict[str, A
     assert "the answer of this host to hostside.reset was refused: add_host: Extra inputs" in output
 
 
+def test_a_plan_goes_on_without_an_unreachable_host(run: Run, good: dict[str, Any]) -> None:
+    good["192.0.2.21"] = None
+    output = run("site", good, "--check")
+    said = "unreachable over SSH: ssh: connect to host 192.0.2.21 port 22: No route to host"
+    assert f"{said}. The plan leaves this host out." in output
+    # To the end.
+    assert "192.0.2.11 manifests" in (run.folder / "asked").read_text(), output
+    assert "ok=1 " in next(line for line in output.splitlines() if line.startswith("node-1 ")), output
+
+
+def test_a_run_does_not_begin_without_one(run: Run, good: dict[str, Any]) -> None:
+    good["192.0.2.21"] = None
+    output = run("site", good)
+    assert "node-1: it cannot be reached: connect to host 192.0.2.21 port 22: No route to host" in output
+    assert "component" not in (run.folder / "asked").read_text()
+
+
 def test_a_dry_run_runs_nothing_for_a_control_plane(run: Run, good: dict[str, dict[str, Any]]) -> None:
     good["192.0.2.11"]["etcd_membership"] |= run.takes_over()
     output = run("site", good, "--check")

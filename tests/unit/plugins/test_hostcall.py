@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import ast
+import json
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure, AnsibleError
 from ansible_collections.kubeinstall.cluster.plugins.plugin_utils import border, hostcall
 
-BROKEN = AnsibleConnectionFailure("Data could not be sent to remote host '192.0.2.21'.")
+BROKEN = AnsibleConnectionFailure(
+    "Data could not be sent to remote host '192.0.2.21'. Make sure this host can be reached over SSH."
+)
+AWAY = AnsibleConnectionFailure(
+    'Data could not be sent to remote host "192.0.2.21". Make sure this host can be reached over ssh: ssh: connect to'
+    " host 192.0.2.21 port 22: No route to host"
+)
 
 
 class Action:
@@ -21,6 +29,7 @@ class Action:
     def __init__(self, *answers: Any) -> None:
         self.answers = list(answers)
         self.asked: list[str] = []
+        self._task = SimpleNamespace(delegate_to=None)
 
     def _low_level_execute_command(self, command: str, **_: bytes) -> Any:
         self.asked.append(command)
@@ -51,6 +60,42 @@ def test_sudo_that_ends_before_it_has_read_all_says_why(
     error = told(monkeypatch, Action(BROKEN, second))
     assert not isinstance(error, AnsibleConnectionFailure)
     assert sentence in str(error)
+
+
+def test_a_host_that_ssh_does_not_reach_is_asked_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    error = told(monkeypatch, Action(AWAY))
+    assert isinstance(error, AnsibleConnectionFailure)
+    assert str(error) == "unreachable over SSH: ssh: connect to host 192.0.2.21 port 22: No route to host"
+
+
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        ("", "the connection was lost"),
+        ("mux_client_request_session: read from master failed: Broken pipe\r\nssh: no route", "ssh: no route"),
+        ("root@192.0.2.21: Permission denied (publickey).\x1b[2J", "root@192.0.2.21: Permission denied (publickey)."),
+    ],
+)
+def test_a_connection_that_is_lost_has_a_reason(monkeypatch: pytest.MonkeyPatch, said: str, reason: str) -> None:
+    told_by = 'Data could not be sent to remote host "192.0.2.21". Make sure this host can be reached over ssh: '
+    error = told(monkeypatch, Action(AnsibleConnectionFailure(told_by + said)))
+    assert str(error).startswith(f"unreachable over SSH: {reason}")
+    assert "\x1b" not in str(error)
+
+
+def test_the_host_that_a_task_is_delegated_to_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    action = Action(AWAY)
+    action._task.delegate_to = "cp1"
+    assert str(told(monkeypatch, action)).startswith("cp1 is unreachable over SSH: ssh: connect to host")
+
+
+def test_a_host_whose_disk_does_not_answer_is_unreachable(monkeypatch: pytest.MonkeyPatch) -> None:
+    stalled = "dpkg (process 7) has been blocked in the kernel for 25 s\x1b[2J"
+    printed = f"{hostcall.BEGIN}\n{json.dumps({'stalled': stalled})}\n{hostcall.END}\n"
+    error = told(monkeypatch, Action({"rc": 0, "stdout": printed, "stderr": ""}))
+    assert isinstance(error, AnsibleConnectionFailure)
+    assert str(error).startswith("unreachable: dpkg (process 7) has been blocked in the kernel for 25 s")
+    assert "\x1b" not in str(error)
 
 
 @pytest.mark.parametrize("second", [BROKEN, {"rc": 0, "stdout": "", "stderr": ""}])
@@ -108,6 +153,19 @@ def without_docstrings(text: str) -> tuple[str, list[int]]:
 def test_a_module_is_sent_without_docstrings_and_is_the_same(path: Path) -> None:
     sent = hostcall._source(path.stem)
     assert without_docstrings(sent) == without_docstrings(path.read_text())
+
+
+@pytest.mark.parametrize("path", sorted(hostcall.HOSTSIDE.glob("*.py")), ids=lambda path: path.stem)
+def test_what_is_left_out_of_a_module_is_no_code(path: Path) -> None:
+    def code(text: str) -> str:
+        tree = ast.parse(text)
+        if ast.get_docstring(tree) is not None:
+            del tree.body[0]
+        return ast.dump(tree)
+
+    sent = hostcall._source(path.stem)
+    assert code(sent) == code(path.read_text())
+    assert len(sent.splitlines()) == len(path.read_text().splitlines())
 
 
 @pytest.mark.parametrize("path", sorted(hostcall.HOSTSIDE.glob("*.py")), ids=lambda path: path.stem)
