@@ -93,7 +93,7 @@ def _etcd_problems(hosts: Sequence[Host], answers: Mapping[str, HostStatus]) -> 
         if one is None:
             yield f"{name}: its etcd member was not asked"
         elif one.problem:
-            yield f"{name}: its etcd member does not answer: {one.problem}"
+            yield f"{name}: its etcd member is not healthy: {one.problem}"
         elif not one.leader and any(other.leader for other in healthy.values()):
             yield f"{name}: its etcd member has no connection to the leader"
     names = {one.identity: name for name, one in healthy.items()}

@@ -86,9 +86,9 @@ def told(
     return done.stdout
 
 
-def status(host: Host, endpoint: str = "", seconds: float = SECONDS) -> Dict[str, Any]:
+def status(host: Host, endpoint: str = "", seconds: float = SECONDS, timeout: float = 30) -> Dict[str, Any]:
     """What one member says of itself and of who leads, as etcd's StatusResponse has it; it takes no quorum."""
-    limits = {"command_timeout": seconds, "dial_timeout": seconds}
+    limits = {"command_timeout": seconds, "dial_timeout": seconds, "timeout": timeout}
     (answer,) = json.loads(told(host, "endpoint", "status", "--write-out=json", endpoints=endpoint, **limits))
     return dict(answer["Status"])
 
@@ -97,7 +97,8 @@ def own_member(host: Host, seconds: float) -> Dict[str, Any]:
     """This host's member of etcd, as it answers by itself: without a quorum, too."""
     silent = {"identity": "", "leader": False, "learner": False, "alarms": []}
     try:
-        found = status(host, seconds=seconds)
+        # etcdctl has been seen to wait for longer than it is told.
+        found = status(host, seconds=seconds, timeout=seconds + 1)
         alarms = [match.groups() for text in found.get("errors") or [] for match in ALARM.finditer(text)]
         return {
             "identity": f"{found['header']['member_id']:x}",
@@ -107,7 +108,8 @@ def own_member(host: Host, seconds: float) -> Dict[str, Any]:
             "problem": "",
         }
     except HostError as error:
-        return {**silent, "problem": str(error)}
+        late = "did not end within" in str(error) or "deadline exceeded" in str(error)
+        return {**silent, "problem": f"no answer within {seconds:.0f} s" if late else str(error)}
     except (ValueError, KeyError, TypeError) as error:
         return {**silent, "problem": f"the answer of etcd can't be read: {error!r}"}
 
