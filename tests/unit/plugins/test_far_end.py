@@ -32,6 +32,8 @@ NOTHING: dict[str, Any] = {
     "ports": [],
     "digests": {},
     "components": ["container-engine"],
+    "versions": {},
+    "settings": {},
     "engines": [],
     "docker_containers": 0,
     "resolvers": [],
