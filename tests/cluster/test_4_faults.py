@@ -60,7 +60,7 @@ def test_a_run_killed_between_a_write_and_a_restart_is_repaired_by_the_next(clus
         ("kube_scheduler", {"kube_scheduler_extra_arguments": {"no-such-flag": "1"}}, "unknown flag: --no-such-flag"),
         # The parser takes them; what they mean is seen at the start.
         ("kube_apiserver", {"kube_apiserver_extra_arguments": {"audit-log-mode": "no-such-mode"}}, "no-such-mode"),
-        ("kubelet", {"kubelet_configuration": {"cgroupDriver": "no-such-driver"}}, "no-such-driver"),
+        ("kubelet", {"kubelet_configuration": {"topologyManagerPolicy": "no-such-policy"}}, "no-such-policy"),
     ],
 )
 def test_a_setting_that_a_service_refuses_leaves_it_as_it_was(
