@@ -55,7 +55,8 @@ unit: venv ## Run the unit and contract tests, which need no hosts
 	$(PYTEST) tests/unit tests/contract --numprocesses auto
 
 .PHONY: check
-check: lint types unit ## Run all that needs no hosts
+check: venv ## Run all that needs no hosts
+	@$(MAKE) --no-print-directory --jobs 3 --output-sync=line lint types unit
 
 .PHONY: cluster-tests
 cluster-tests: venv ## Run the tests on a lab of their own, which is removed afterwards
