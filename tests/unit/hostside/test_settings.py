@@ -16,15 +16,23 @@ from ansible_collections.kubeinstall.cluster.plugins.module_utils.hostside.host 
 ROLES = Path(__file__).parents[3] / "roles"
 
 
+def trusted(value: Any) -> Any:
+    """The value with all templates in it, as Ansible takes those of a role's files."""
+    if isinstance(value, dict):
+        return {name: trusted(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [trusted(item) for item in value]
+    return trust_as_template(value) if isinstance(value, str) else value
+
+
 def rendered(role: str, template: str, **variables: Any) -> str:
     """A template of a role with its defaults."""
     known: dict[str, Any] = {"inventory_hostname": "cp1"}
     for file in ("defaults", "vars"):
         path = ROLES / role / file / "main.yml"
         known |= yaml.safe_load(path.read_text()) if path.exists() else {}
-    known = {name: trust_as_template(value) if isinstance(value, str) else value for name, value in known.items()}
     text = trust_as_template((ROLES / role / "templates" / template).read_text())
-    templar = Templar(DataLoader(), known | variables)
+    templar = Templar(DataLoader(), trusted(known) | variables)
     return str(templar.template(text, overrides={"trim_blocks": True, "lstrip_blocks": True}, escape_backslashes=False))
 
 

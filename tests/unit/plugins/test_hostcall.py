@@ -115,7 +115,7 @@ def test_a_host_that_cannot_be_reached_is_asked_once(message: str, monkeypatch: 
     action = Action(AnsibleConnectionFailure(message))
     error = told(monkeypatch, action)
     assert isinstance(error, AnsibleConnectionFailure)
-    assert str(error).startswith("Failed to connect to the host via ssh")
+    assert str(error).startswith("unreachable over SSH: ")
     assert len(action.asked) == 1
 
 
@@ -161,6 +161,9 @@ def test_what_is_left_out_of_a_module_is_no_code(path: Path) -> None:
         tree = ast.parse(text)
         if ast.get_docstring(tree) is not None:
             del tree.body[0]
+        for node in ast.walk(tree):
+            if isinstance(node, ast.FunctionDef | ast.ClassDef) and ast.get_docstring(node) is not None:
+                node.body[0] = ast.Expr(ast.Constant(""))
         return ast.dump(tree)
 
     sent = hostcall._source(path.stem)
