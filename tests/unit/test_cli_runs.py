@@ -9,6 +9,7 @@ import pytest
 
 from kubeinstall import cli_runs
 from kubeinstall.components import Catalogue
+from kubeinstall.events import RunResult
 
 HOSTS = """\
 etcd: {hosts: {control-1: }}
@@ -21,11 +22,13 @@ ADDED = {"membership_welcome": ["control-1"]}
 def steps(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     found: list[Any] = []
     monkeypatch.setattr(cli_runs, "_fetch", lambda missing: found.append(("fetch", dict(missing))))
-    monkeypatch.setattr(
-        cli_runs,
-        "play",
-        lambda _cluster, _inventory, playbooks, **options: found.append((playbooks, options)),
-    )
+
+    def play(_cluster: Any, _inventory: Path, playbooks: list[str], **options: Any) -> RunResult:
+        found.append((playbooks, options))
+        return RunResult("ok", {}, (), (), 1.0, Path())
+
+    monkeypatch.setattr(cli_runs, "play", play)
+    monkeypatch.setattr(cli_runs, "_play", play)
     return found
 
 

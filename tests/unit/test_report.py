@@ -63,7 +63,8 @@ def test_plain_output_names_the_hosts_that_are_waited_for(monkeypatch: pytest.Mo
     where, now = console(), time.monotonic()
     monkeypatch.setattr(time, "monotonic", lambda: now)
     view = report.View(where, ["a", "b", "c"])
-    hear(view, event("play"), event("start", "a"), event("start", "b"), event("start", "c"), event("ok", "c"))
+    starts = [event("start", name) for name in ("a", "b", "c")]
+    hear(view, event("play"), event("task"), *starts, event("ok", "c"))
     for _ in range(200):
         now += 1
         view.tell()
