@@ -39,6 +39,7 @@ def cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
         lab.apply()
         lab.kubectl("create", "secret", "generic", "treasure", "--from-literal=is=here", code=None)
         yield lab
+        (lab.inventory / "group_vars/all/recovery.yml").unlink(missing_ok=True)
 
 
 def treasure(cluster: Cluster) -> str:
@@ -99,7 +100,7 @@ def test_a_full_disk_costs_no_write(cluster: Cluster) -> None:
         )
         cluster.command("status", "-i", cluster.inventory, code=1)
         cluster.sh(member, f"rm {filler}")
-        eventually(lambda: cluster.sh(member, "systemctl is-active etcd") == "active", 60, "etcd is active again")
+        eventually(lambda: cluster.host(member).service("etcd").is_running, 60, "etcd is active again")
         cluster.apply()
         kept = cluster.sh(member, f"{CLIENT}; etcdctl get /blob/ --prefix --keys-only | grep -c blob")
         assert int(kept) >= written
