@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 import testinfra
 from testinfra.host import Host
 
+from kubeinstall import tether
 from kubeinstall.lab.example_images import example_images
 
 __all__ = [
@@ -59,12 +60,7 @@ def eventually(check: Callable[[], T], timeout: float = 90, what: str = "") -> T
 
 def descendants(pid: int) -> list[int]:
     """The process, and all processes that it and they started."""
-    table = subprocess.run(["ps", "-eo", "pid=,ppid="], capture_output=True, text=True, check=True).stdout
-    rows = [tuple(int(word) for word in line.split()) for line in table.splitlines()]
-    found = [pid]
-    for one in found:
-        found += [child for child, parent in rows if parent == one]
-    return found
+    return [pid, *tether._descendants(pid)]
 
 
 def kill(pids: list[int]) -> None:

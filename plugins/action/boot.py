@@ -46,8 +46,8 @@ class ActionModule(ActionBase):
             return result | {"booted": answer.booted, "since": answer.since, "changed": False}
         if not answer.machine_id:
             raise AnsibleActionFail(
-                "its /etc/machine-id is empty, so it can't be told from the machine that this run is on. Nothing was"
-                " changed: run systemd-machine-id-setup on the host, and run the same command again"
+                "its /etc/machine-id is empty, so this run can't check that it is not the machine that it runs on."
+                " Nothing was changed: run systemd-machine-id-setup on the host, and run the same command again"
             )
         if answer.machine_id == _machine_id():
             raise AnsibleActionFail(

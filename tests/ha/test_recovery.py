@@ -15,22 +15,18 @@ import pytest
 import yaml
 
 from tests.clusters import ROOT, Cluster, lab_of
+from tests.ha.state import ETCDCTL
 from tests.lab import BIN, eventually
 
 NAME = "test-recovery"
-CLIENT = (
-    "export ETCDCTL_ENDPOINTS=https://127.0.0.1:2379 ETCDCTL_CACERT=/etc/kubernetes/pki/etcd-ca.crt"
-    " ETCDCTL_CERT=/etc/kubernetes/pki/apiserver-etcd-client.crt"
-    " ETCDCTL_KEY=/etc/kubernetes/pki/apiserver-etcd-client.key"
-)
 MEGABYTE = "head -c 750000 /dev/urandom | base64 -w0 > /tmp/blob"
 
 
-def commands(heading: str, number: int = -1) -> str:
-    """A block of commands in a section of the page, the last one unless numbered."""
+def commands(heading: str) -> str:
+    """The last block of commands in a section of the page."""
     section = (ROOT / "docs/recovery.md").read_text().partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
     blocks = re.findall(r"(?:^ {4}.*\n)+", section, re.MULTILINE)
-    return "\n".join(line[4:] for line in blocks[number].splitlines())
+    return "\n".join(line[4:] for line in blocks[-1].splitlines())
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +35,7 @@ def cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
         lab.apply()
         lab.kubectl("create", "secret", "generic", "treasure", "--from-literal=is=here", code=None)
         yield lab
+        (lab.inventory / "group_vars/all/recovery.yml").unlink(missing_ok=True)
 
 
 def treasure(cluster: Cluster) -> str:
@@ -90,7 +87,7 @@ def test_a_full_disk_costs_no_write(cluster: Cluster) -> None:
         cluster.sh(member, f"dd if=/dev/zero of={filler} bs=1M 2>/dev/null; df {data} | grep -q 100%")
         cluster.sh(
             member,
-            f"{CLIENT}; {MEGABYTE}; for i in $(seq 100); do timeout 10 etcdctl put /blob/$i < /tmp/blob >/dev/null 2>&1"
+            f"{MEGABYTE}; for i in $(seq 100); do timeout 10 {ETCDCTL} put /blob/$i < /tmp/blob >/dev/null 2>&1"
             " || break; echo $i > /tmp/written; done; test $i -lt 100",
         )
         written = int(cluster.sh(member, "cat /tmp/written"))
@@ -99,16 +96,16 @@ def test_a_full_disk_costs_no_write(cluster: Cluster) -> None:
         )
         cluster.command("status", "-i", cluster.inventory, code=1)
         cluster.sh(member, f"rm {filler}")
-        eventually(lambda: cluster.sh(member, "systemctl is-active etcd") == "active", 60, "etcd is active again")
+        eventually(lambda: cluster.host(member).service("etcd").is_running, 60, "etcd is active again")
         cluster.apply()
-        kept = cluster.sh(member, f"{CLIENT}; etcdctl get /blob/ --prefix --keys-only | grep -c blob")
+        kept = cluster.sh(member, f"{ETCDCTL} get /blob/ --prefix --keys-only | grep -c blob")
         assert int(kept) >= written
         assert treasure(cluster)
     finally:
         cluster.sh(
             member,
-            f"rm -f {filler}; {CLIENT}; etcdctl del /blob/ --prefix; systemctl stop etcd; cp -a {data}/. /var/tmp/etcd"
-            f" && umount {data} && rm -rf {data}/* && cp -a /var/tmp/etcd/. {data}"
+            f"rm -f {filler}; {ETCDCTL} del /blob/ --prefix; systemctl stop etcd; rm -rf /var/tmp/etcd"
+            f" && cp -a {data} /var/tmp/etcd && umount {data} && rm -rf {data}/* && cp -a /var/tmp/etcd/. {data}"
             " && rm -rf /var/tmp/etcd; systemctl start etcd",
         )
 
@@ -121,12 +118,11 @@ def test_a_cluster_over_its_quota_is_writable_again(cluster: Cluster) -> None:
         cluster.apply()
         refused = cluster.sh(
             member,
-            f"{CLIENT}; {MEGABYTE}; for i in $(seq 100); do etcdctl put /blob/$i < /tmp/blob 2>&1 || break; done"
-            " | tail -n 3",
+            f"{MEGABYTE}; for i in $(seq 100); do {ETCDCTL} put /blob/$i < /tmp/blob 2>&1 || break; done | tail -n 3",
         )
         assert "database space exceeded" in refused
         assert "database space exceeded" in cluster.kubectl("create", "configmap", "more", code=1)
-        cluster.sh(member, f"{CLIENT}; etcdctl del /blob/ --prefix")
+        cluster.sh(member, f"{ETCDCTL} del /blob/ --prefix")
         script = commands("etcd quota").replace("MEMBER", cluster.addresses[member])
         assert "NOSPACE" in cluster.sh(member, script)
         cluster.kubectl("create", "configmap", "more")

@@ -35,7 +35,7 @@ def main(spec: dict[str, Any]) -> dict[str, Any]:
     host, check = Host(spec.get("root", "/")), bool(spec["check"])
     records = {name: Record(host, name) for name in recorded(host)}
     with host.acting("end pods", check=check):
-        if CONTAINERD not in records and DOCKER not in records and (running := _shims()):
+        if CONTAINERD not in records and (running := _shims()):
             raise HostError(
                 f"containers of pods run here (processes {', '.join(map(str, running))}), and there is no record of the"
                 " container runtime in /var/lib/kubeinstall. They were not ended, because their owner is unknown. End"
