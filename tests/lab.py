@@ -135,7 +135,8 @@ class Lab:
 
     def kubectl(self, arguments: str, manifest: object = None) -> str:
         """`kubectl …` on the first control plane, as root of the cluster; a manifest is its standard input."""
-        command = f"kubectl --kubeconfig /etc/kubernetes/admin.conf {arguments}"
+        # A reset is held to leave nothing: its cache belongs where a reboot removes it.
+        command = f"kubectl --kubeconfig /etc/kubernetes/admin.conf --cache-dir /run/kubectl {arguments}"
         if manifest is not None:
             command += f" <<'EOF'\n{json.dumps(manifest)}\nEOF"
         return self.sh(self["control_plane"][0], command)

@@ -53,7 +53,7 @@ def sleeper(processes: list[subprocess.Popen[str]]) -> Callable[[], subprocess.P
 
 
 def test_a_host_that_prints_without_end_is_let_go() -> None:
-    hold = keeper.Hold("a", ["sh", "-c", "yes >&2"])
+    hold = keeper.Hold("a", ["sh", "-c", "exec yes >&2"])
     with hold.said, hold.process:
         until(lambda: os.fstat(hold.said.fileno()).st_size > keeper.LONGEST)
         hold.beat()

@@ -35,10 +35,12 @@ def ended(script: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.fixture
-def blocked(tmp_path: Path) -> str:
+def blocked(tmp_path: Path) -> Iterator[str]:
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo)
-    return BLOCKED.format(fifo=str(fifo))
+    yield BLOCKED.format(fifo=str(fifo))
+    # What still waits for it goes on, and ends.
+    os.close(os.open(fifo, os.O_RDWR))
 
 
 @pytest.mark.parametrize("by", ["the operation", "a program that it runs"])
@@ -63,7 +65,7 @@ def test_what_waits_for_something_else_goes_on() -> None:
 
 def test_it_ends_with_its_reader() -> None:
     process = subprocess.Popen(
-        [*COMMAND, BEGIN + "print('begun', flush=True); time.sleep(60)"], stdout=subprocess.PIPE, text=True
+        [*COMMAND, BEGIN + "print('begun', flush=True); time.sleep(15)"], stdout=subprocess.PIPE, text=True
     )
     assert process.stdout
     assert process.stdout.readline() == "begun\n"
