@@ -5,12 +5,14 @@ Each command notices it within half a minute, names it and ends; those that only
 
 from __future__ import annotations
 
+import os
 import subprocess
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
@@ -21,6 +23,8 @@ from tests.lab import BIN, eventually
 # From the silence to the end of the run: 20 s until it is noticed, what follows of the step, and a loaded machine.
 NOTICED_SECONDS = 60
 RULES = (("INPUT", "-i"), ("OUTPUT", "-o"))
+# Of a lab host, made for a test; the kernel's number for devices that are files.
+DISK, LOOP_DEVICES = "/dev/stalled", 7
 
 
 @dataclass
@@ -79,10 +83,10 @@ class Apply:
         self.thread.start()
 
     def _read(self) -> None:
-        assert self.process.stdout
-        for line in self.process.stdout:
-            self.lines.append(line)
-        self.process.wait()
+        with self.process:
+            assert self.process.stdout
+            for line in self.process.stdout:
+                self.lines.append(line)
         self.ended = time.monotonic()
 
     def wait(self, since: float) -> Ended:
@@ -145,27 +149,37 @@ def test_a_frozen_node_is_removed_and_added_again(cluster: Cluster) -> None:
     whole(cluster)
 
 
-def test_the_disk_of_a_node_does_not_answer(cluster: Cluster) -> None:
-    name, image = cluster.nodes[-1], "/run/stalled.img"
-    made = cluster._run(
-        [
-            *("docker", "exec", name, "sh", "-ec"),
-            f"truncate --size=64M {image}; mke2fs -q -t ext4 {image}; mount -o loop {image} /mnt;"
-            " cp -a /etc/kubernetes/. /mnt; umount /mnt; mount -o loop {image} /etc/kubernetes".format(image=image),
-        ]
-    )
-    if made.code:
-        pytest.skip(f"this machine has no loop device to freeze: {made.text.strip()}")
-    try:
+def test_the_disk_of_a_node_does_not_answer(cluster: Cluster, tmp_path: Path) -> None:
+    name = cluster.nodes[-1]
+    process = _docker("inspect", "--format={{.State.Pid}}", name)
+
+    def there(script: str) -> None:
+        # In the host's files, with this machine's rights to its devices.
+        subprocess.run(["nsenter", "--mount", "--pid", f"--target={process}", "sh", "-ec", script], check=True)
+
+    with ExitStack() as undo, (tmp_path / "disk.img").open("wb") as image:
+        image.truncate(64 << 20)
+        try:
+            subprocess.run(["mke2fs", "-q", "-t", "ext4", image.name], check=True, capture_output=True)
+            device = subprocess.run(
+                ["losetup", "--find", "--show", image.name], check=True, capture_output=True, text=True
+            ).stdout.strip()
+        except (OSError, subprocess.CalledProcessError) as error:
+            pytest.skip(f"this machine makes no disk of a file: {error}")
+        undo.callback(subprocess.run, ["losetup", "--detach", device], check=True)
+        number = os.minor(Path(device).stat().st_rdev)
+        there(f"mknod {DISK} b {LOOP_DEVICES} {number}; mount {DISK} /mnt; cp -a /etc/kubernetes/. /mnt; umount /mnt")
+        undo.callback(there, f"rm {DISK}")
+        there(f"mount {DISK} /etc/kubernetes")
+        # What was ended has a file of it open for a moment more.
+        undo.callback(there, "umount --lazy /etc/kubernetes")
         cluster.sh(name, "rm /etc/kubernetes/kubelet.conf")
-        _docker("exec", name, "fsfreeze", "--freeze", "/etc/kubernetes")
+        there("fsfreeze --freeze /etc/kubernetes")
         try:
             done = command(cluster, "apply")
         finally:
-            _docker("exec", name, "fsfreeze", "--unfreeze", "/etc/kubernetes")
+            there("fsfreeze --unfreeze /etc/kubernetes")
         assert (done.code, done.seconds < 2 * NOTICED_SECONDS) == (1, True)
         assert f"unreachable {name} " in done.text
         assert "has been blocked in the kernel for 2" in done.text
-    finally:
-        _docker("exec", name, "umount", "--lazy", "/etc/kubernetes")
     whole(cluster)
