@@ -7,14 +7,14 @@ from contextlib import contextmanager
 
 from testinfra.host import Host
 
-from tests.lab import Lab
+from tests.lab import Lab, eventually
 
 __all__ = ["background", "calls", "failed"]
 
 
 @contextmanager
-def calls(lab: Lab, host: Host, read: str) -> Iterator[list[str]]:
-    """Runs `read` ten times a second meanwhile.
+def calls(lab: Lab, host: Host, read: str, more_than: int = 0) -> Iterator[list[str]]:
+    """Runs `read` ten times a second meanwhile, slower on a busy machine; goes on until it ran more often than this.
 
     Afterwards when each began (seconds since 1970), and `read` or what went wrong.
     """
@@ -23,7 +23,8 @@ def calls(lab: Lab, host: Host, read: str) -> Iterator[list[str]]:
     loop = f"while :; do echo $(date +%s.%N) $({once}); sleep 0.1; done"
     with background(lab, host, "caller", f"sh -c '{loop}'") as printed:
         yield found
-    found += printed().splitlines()
+        eventually(lambda: len(printed().splitlines()) > more_than, 60, f"more than {more_than} calls")
+        found += printed().splitlines()
 
 
 def failed(found: list[str]) -> list[str]:

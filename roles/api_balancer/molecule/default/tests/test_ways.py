@@ -51,7 +51,7 @@ def test_it_has_no_rights_and_takes_nothing_from_the_distributions_own(lab: Lab)
 def test_a_server_that_stops_is_not_missed(lab: Lab, number: int) -> None:
     """The one of the caller's host, and another's."""
     caller, victim = lab["control_plane"][0], lab["control_plane"][number]
-    with calls(lab, caller, READ) as found:
+    with calls(lab, caller, READ, more_than=40) as found:
         time.sleep(1)
         lab.sh(victim, "systemctl stop kube-apiserver")
         time.sleep(3)
@@ -59,12 +59,11 @@ def test_a_server_that_stops_is_not_missed(lab: Lab, number: int) -> None:
         eventually(lambda: ready(lab, victim), 60, "it is back")
         time.sleep(3)
     assert failed(found) == []
-    assert len(found) > 40
 
 
 def test_a_server_that_is_killed_costs_its_callers_no_more_than_what_it_was_doing(lab: Lab) -> None:
     caller, victim = lab["control_plane"]
-    with calls(lab, caller, READ) as found:
+    with calls(lab, caller, READ, more_than=20) as found:
         time.sleep(1)
         lab.sh(victim, "systemctl kill --signal=KILL kube-apiserver")
         eventually(lambda: ready(lab, victim), 60, "systemd starts it again")
@@ -74,7 +73,6 @@ def test_a_server_that_is_killed_costs_its_callers_no_more_than_what_it_was_doin
     # Until then its callers are still let in, by the kernel.
     assert [line for line in failed(found) if float(line.split()[0]) > gone] == []
     assert len(failed(found)) <= 2
-    assert len(found) > 20
 
 
 def test_a_server_is_taken_in_while_somebody_watches(lab: Lab) -> None:

@@ -83,7 +83,7 @@ def test_it_moves_before_the_api_server_stops_and_stays_there(lab: Lab, address:
         # By the address to another host, and to the host's own.
         background(lab, second, "watcher", watch),
         background(lab, first, "watcher", watch),
-        calls(lab, caller, curl(address)) as found,
+        calls(lab, caller, curl(address), more_than=40) as found,
     ):
         time.sleep(1)
         lab.sh(first, "systemctl stop --no-block kube-apiserver")
@@ -98,7 +98,6 @@ def test_it_moves_before_the_api_server_stops_and_stays_there(lab: Lab, address:
     # What was under way when it moved.
     assert len(failed(found)) <= 1, failed(found)
     assert longest_gap(found) < 4, found
-    assert len(found) > 40
 
 
 def test_it_moves_when_the_api_server_is_killed(lab: Lab, address: str, caller: Host) -> None:
