@@ -28,6 +28,8 @@ LATER = ("etcdserver:", "rpc error", "timed out", "deadline exceeded", "failed c
 RESTING = 0.25
 # How long one of several API servers has to say that it is ready, before the next one is asked.
 CHOOSING = 2
+# How long one answer may take: an API server without etcd gives none.
+SLOWEST = 15
 
 
 class UnreachableError(HostError):
@@ -104,17 +106,18 @@ class API:
         """The API's answer. Raises RefusedError when it says no for good, UnreachableError where nothing answers."""
         deadline = time.monotonic() + self.patience
         while True:
-            late = time.monotonic() >= deadline
             try:
                 status, answer = self._ask(method, path, body, kind)
                 if status < 400:
                     return answer
+                late = time.monotonic() >= deadline
                 message = str(answer.get("message") or f"HTTP status {status}")
                 passes = status in NOT_NOW or (status == 500 and any(words in message for words in LATER))
                 if late or not passes:
                     causes = (answer.get("details") or {}).get("causes") or []
                     raise RefusedError(status, message, [str(one.get("message")) for one in causes])
             except (OSError, http.client.HTTPException) as error:
+                late = time.monotonic() >= deadline
                 if isinstance(error, ssl.SSLCertVerificationError) and (late or len(self._servers) == 1):
                     raise HostError(
                         f"{self.server} is not the API server it should be: {error.verify_message}"
@@ -128,7 +131,7 @@ class API:
         data = None if body is None else json.dumps(body).encode()
         if self._connection is None:
             self.server = self._choose()
-            self._connection = self._connect(self.server, 15)
+            self._connection = self._connect(self.server, min(SLOWEST, self.patience))
         self._connection.request(method, path, data, {"Content-Type": kind, "Accept": JSON})
         response = self._connection.getresponse()
         text = response.read()
@@ -191,7 +194,7 @@ def operate(spec: Dict[str, Any], operations: Mapping[str, Operation], answers: 
     `answers` are the module's ANSWERS: all but those that only read take this host's lock.
     """
     # To be asked again elsewhere costs less than to wait here.
-    patience = 2 if spec["operation"] == "ask" else 10
+    patience = 5 if spec["operation"] == "ask" else 10
     access = {key: spec[key] for key in ("server", "authority", "certificate", "key")}
     reads = spec["check"] or answers[spec["operation"]].reads
     try:

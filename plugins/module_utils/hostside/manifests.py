@@ -33,7 +33,7 @@ from .waiting import pause
 MANAGER = "kubeinstall"
 # Seconds in which controllers make what an object just created needs: a definition's API, a default service account.
 SETTLING = 15
-CHECK_PATIENCE = 2
+CHECK_PATIENCE = 5
 
 
 class Change(NamedTuple):

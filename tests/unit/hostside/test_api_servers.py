@@ -7,6 +7,7 @@ import json
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
@@ -165,3 +166,12 @@ def test_a_single_one_is_not_asked_whether_it_is_ready(control: Control, foreign
         control.api(NOBODY, patience=0.1).request("GET", "/version")
     with pytest.raises(HostError, match="is not the API server it should be"):
         control.api(control.server(pki=foreign).url).request("GET", "/version")
+
+
+def test_one_that_says_nothing_is_given_up_when_its_time_is_over(control: Control) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"https://127.0.0.1:{silent.getsockname()[1]}"
+        began = time.monotonic()
+        with pytest.raises(UnreachableError, match="did not answer within 1 s"):
+            control.api(url, patience=1).request("GET", "/version")
+    assert time.monotonic() - began < 10
