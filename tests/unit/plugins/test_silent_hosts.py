@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -36,7 +37,7 @@ PLAY = [
 PYTHON = """\
 #!/bin/sh
 [ -e {folder}/hang ] || exec {python} "$@"
-touch {folder}/called
+echo $$ >>{folder}/called
 exec sleep 600
 """
 
@@ -109,7 +110,14 @@ class Run:
 @pytest.fixture
 def run(sshd: Sshd, tmp_path: Path) -> Iterator[Run]:
     with sshd.running():
-        yield Run(sshd, tmp_path)
+        try:
+            yield Run(sshd, tmp_path)
+        finally:
+            # What a host was left with.
+            called = tmp_path / "called"
+            for pid in called.read_text().split() if called.exists() else ():
+                with suppress(ProcessLookupError):
+                    os.kill(int(pid), signal.SIGKILL)
 
 
 def test_a_host_that_freezes_during_a_call_is_unreachable(run: Run) -> None:
