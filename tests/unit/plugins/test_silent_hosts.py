@@ -172,7 +172,7 @@ def shared(sshd: Sshd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Itera
     shutil.rmtree(place)
 
 
-@pytest.mark.parametrize("command", ["sleep 600", "cat >/dev/null; yes", "cat >/dev/null; yes >&2"])
+@pytest.mark.parametrize("command", ["sleep 30", "cat >/dev/null; yes", "cat >/dev/null; yes >&2"])
 def test_a_delivery_that_does_not_move_on_is_ended(shared: Callable[[str], Any], tmp_path: Path, command: str) -> None:
     (tmp_path / "large").write_bytes(bytes(16 << 20))
     with pytest.raises(AnsibleConnectionFailure, match="a transfer of files has not moved on for 2 s"):
@@ -181,5 +181,5 @@ def test_a_delivery_that_does_not_move_on_is_ended(shared: Callable[[str], Any],
 
 def test_a_file_of_a_host_that_does_not_move_on_is_given_up(shared: Callable[[str], Any], tmp_path: Path) -> None:
     with pytest.raises(AnsibleConnectionFailure, match="a transfer of files has not moved on for 2 s"):
-        fetching.fetch(shared("echo begun; sleep 600"), {}, "x", tmp_path / "x", 1 << 20, "0" * 64)
+        fetching.fetch(shared("echo begun; sleep 30"), {}, "x", tmp_path / "x", 1 << 20, "0" * 64)
     assert not (tmp_path / "x").exists()
