@@ -8,8 +8,8 @@
     sysctls      {name: value before us}
     user         the system user we made, or null
     unit         its systemd unit, or null
-    stamp        {inputs: digest of what the unit was started from, invocation: systemd's id of that start,
-                 reload: digest of what it reads when it is told to}
+    stamp        {inputs: digest of what the unit was started from, null where it was not ready with it,
+                 invocation: systemd's id of that start, reload: digest of what it reads when it is told to}
     versions     {program: version}
     former       while a change is under way: what it replaces (rollback.py)
 """

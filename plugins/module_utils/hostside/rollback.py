@@ -61,7 +61,7 @@ def undo(host: Host, spec: dict[str, Any], record: Record, before: dict[str, str
     try:
         for path, existed in former["files"].items():
             _restore(host.path(path), existed=existed)
-        record.data["stamp"] = former["stamp"]
+        record.data["stamp"] = copy.deepcopy(former["stamp"])
         units.daemon_reload(host)
         state = units.show(host, unit)
         if units.running(state) and state.get("InvocationID") == before.get("InvocationID"):
@@ -69,10 +69,13 @@ def undo(host: Host, spec: dict[str, Any], record: Record, before: dict[str, str
             if any(item.get("reload") for item in spec["files"]):
                 units.reload(host, unit)
         else:
+            # Where it does not become ready, the next run restarts it, though it has the former files.
+            record.data["stamp"]["inputs"] = None
             units.start(host, unit, restart=units.living(state))
             # Others that use it are not waited for: they may have failed with it.
             ready = {key: value for key, value in spec["ready"].items() if key not in ROLLING}
-            record.data["stamp"]["invocation"] = wait(host, unit, ready, state.get("InvocationID", ""))
+            invocation = wait(host, unit, ready, state.get("InvocationID", ""))
+            record.data["stamp"] = {**former["stamp"], "invocation": invocation}
         forget(host, record)
     except HostError as second:
         record.save()

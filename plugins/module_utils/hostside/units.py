@@ -82,11 +82,12 @@ def why_restart(state: dict[str, str], stamp: dict[str, Any], inputs: str | None
     """Why the unit has to be started (again), None if it runs from the wanted inputs.
 
     `inputs` is the digest of what it should have been started from, None if that can't be known yet. A unit that was
-    started
-    by someone else since (a reboot, a crash, a hand) is right if nothing it reads was touched after that start.
+    started by someone else since (a reboot, a crash, a hand) is right if nothing it reads was touched after that start.
     """
     if not running(state):
         return "it is not running" if state.get("LoadState") == "loaded" else "it is new"
+    if stamp and stamp.get("inputs") is None:
+        return "it was not ready after its last start"
     if inputs is None or stamp.get("inputs") != inputs:
         return "what it reads has changed"
     return why_since_start(state, stamp, paths)

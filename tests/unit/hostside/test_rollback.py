@@ -253,6 +253,21 @@ def test_a_former_that_does_not_work_any_more_is_said_so(service: Service) -> No
     assert service.tree()["etc/demo/demo.conf"] == "one\n"
 
 
+def test_a_former_that_was_never_ready_is_restarted_by_the_next_run(service: Service) -> None:
+    theirs = service.root / "etc/demo/theirs.conf"
+    theirs.write_text("broken\n")
+    service.files["demo.conf"] = "two\n"
+    service.fails()
+    # It runs, and does not do its work: the cause was outside of its files.
+    service.by_hand("active")
+    theirs.unlink()
+    service.files["demo.conf"] = "one\n"
+    assert service.differs()
+    assert service.apply() == ["restart"]
+    assert not service.differs()
+    assert "former" not in service.record
+
+
 @pytest.mark.parametrize(("version", "restored"), [("1.0.1", True), ("1.1.0", False)])
 def test_a_program_that_changed_its_data_does_not_go_back(service: Service, version: str, restored: bool) -> None:
     service.one_way, service.version, service.program = True, version, "#!/bin/sh\n# broken\n"
