@@ -26,7 +26,7 @@ __all__ = ["Status", "as_json", "ask", "judge", "show"]
 # The services that one instance leads, by a Lease.
 LED = ("kube-controller-manager", "kube-scheduler")
 _ALARMS = {
-    "NOSPACE": "its database has reached its quota, and etcd refuses writes. Make room: docs/troubleshooting.md",
+    "NOSPACE": "its database has reached its quota, and etcd refuses writes. Make room: docs/recovery.md",
     "CORRUPT": "its data differs from the other members'. Replace the member: kubeinstall etcd replace HOST",
 }
 
