@@ -71,7 +71,7 @@ class Flags:
             )
         self._verified = True
         try:
-            return subprocess.run(
+            done = subprocess.run(
                 [self._file.path, *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
@@ -83,6 +83,9 @@ class Flags:
                 cwd="/",
                 env={"PATH": os.defpath},
             )
+            if done.returncode == 0 or done.stdout.strip():
+                return done
+            reason = f"it printed nothing and ended with {done.returncode}"
         except subprocess.TimeoutExpired:
             reason = f"it printed no help within {SECONDS} s"
         except OSError as error:
@@ -113,4 +116,4 @@ def _refusal(done: subprocess.CompletedProcess[str]) -> str:
         logged = LOGGED.search(line)
         if found := REFUSALS.search(logged[1].replace('\\"', '"') if logged else line):
             return found[1].strip()
-    return "" if done.returncode == 0 or not lines else lines[-1].strip()
+    return "" if done.returncode == 0 else lines[-1].strip()

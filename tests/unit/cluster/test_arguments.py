@@ -14,6 +14,7 @@ from kubeinstall.cluster.inputs import Findings, HostInput, Inputs
 from kubeinstall.cluster.known import known_inputs
 from kubeinstall.components import Store, machine_architecture
 from kubeinstall.components.flags import Flags
+from kubeinstall.errors import ComponentError
 from tests.unit.hostside.conftest import program
 
 ROOT = Path(__file__).parents[3]
@@ -106,7 +107,8 @@ def counted(tmp_path: Path) -> tuple[Store, Path]:
     with store.lock("kubernetes", "1.37.1", machine_architecture()) as directory:
         made = directory / ".made"
         made.write_text(
-            f'#!/bin/sh\necho "$@" >>{log}\ncase $1 in --bad=*) echo "unknown flag: --bad"; exit 1;; esac\n'
+            f'#!/bin/sh\necho "$@" >>{log}\n'
+            'case $1 in --bad=*) echo "unknown flag: --bad"; exit 1;; --crash=*) kill -9 $$;; esac\n'
         )
         made.chmod(0o755)
         store.add("kube-scheduler", "1.37.1", machine_architecture(), made, "test")
@@ -125,6 +127,14 @@ def test_a_program_is_asked_once(counted: tuple[Store, Path]) -> None:
     kept = file.path.with_name("kube-scheduler.flags.json")
     assert json.loads(kept.read_text())["sha256"] == file.sha256
     assert "hunter2" not in kept.read_text()
+
+
+def test_a_program_that_ends_without_a_word_has_not_taken_a_flag(counted: tuple[Store, Path]) -> None:
+    file = counted[0].locate("kube-scheduler", "1.37.1", machine_architecture())
+    assert file
+    for _ in range(2):
+        with pytest.raises(ComponentError, match="does not run on this machine: it printed nothing and ended with -9"):
+            Flags(file).refusal("crash", "1")
 
 
 def test_a_program_with_another_digest_is_not_run(counted: tuple[Store, Path]) -> None:
