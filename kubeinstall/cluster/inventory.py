@@ -95,12 +95,9 @@ def load(path: Path, known: Known) -> Inputs:
 
 def check_limit(path: Path, limit: str) -> None:
     """InputError for each part of the limit that matches no host, and where the whole leaves none of the cluster."""
-    _initialise()
-    loader = DataLoader()
     try:
-        _unlock(loader)
+        _, manager = _opened(path)
         with _unprinted():
-            manager = InventoryManager(loader, sources=[str(path.absolute())])
             parts = [part for part in manager_module.split_host_pattern(limit) if not part.startswith("@")]
             problems = [_unmatched(part, manager) for part in parts if not manager.get_hosts(part.lstrip("!&"))]
             manager.subset(limit)
@@ -110,6 +107,15 @@ def check_limit(path: Path, limit: str) -> None:
         raise InputError(_sentence(error), where="--limit") from error
     if problems:
         raise InputError("the limit matches no host", problems=problems)
+
+
+def _opened(path: Path) -> tuple[DataLoader, InventoryManager]:
+    """An inventory that was loaded before, so that what is wrong with it has been said. Raises AnsibleError."""
+    _initialise()
+    loader = DataLoader()
+    _unlock(loader)
+    with _unprinted():
+        return loader, InventoryManager(loader, sources=[str(path.absolute())])
 
 
 def _unmatched(part: str, manager: InventoryManager) -> Problem:
@@ -131,12 +137,8 @@ def ssh_command(path: Path, host: str, options: Sequence[str], words: Sequence[s
 
     `options` are more of ssh's. Raises InputError for a host that is reached otherwise, or by typing a password.
     """
-    _initialise()
-    loader = DataLoader()
     try:
-        _unlock(loader)
-        with _unprinted():
-            manager = InventoryManager(loader, sources=[str(path.absolute())])
+        loader, manager = _opened(path)
         hostvars = HostVars(manager, VariableManager(loader, manager), loader)
         connection = _connection(host, host_variables(hostvars, manager.get_groups_dict(), loader)[host])
         if connection.get_option("password"):
