@@ -12,6 +12,7 @@ from typing import Any
 
 from kubeinstall.cluster.inputs import Findings, Inputs
 from kubeinstall.cluster.schemas import schema_of
+from kubeinstall.components.support import minor
 
 __all__ = ["check_configuration", "wrong_gate"]
 
@@ -46,7 +47,7 @@ def check_configuration(inputs: Inputs, errors: Findings) -> None:
                 continue
             key = repr(value)
             if key not in checked:
-                checked[key] = list(_wrong(name, value, program, _minor(version)))
+                checked[key] = list(_wrong(name, value, program, version))
             for what, remedy in checked[key]:
                 errors.add(what, remedy, hosts=[host], name=name)
 
@@ -55,10 +56,10 @@ def wrong_gate(where: str, gate: str, value: Any, version: str) -> Found:
     """What is wrong with a feature gate that `where` sets in Kubernetes `version`, with the remedy."""
     gates: Mapping[str, bool | None] = (schema_of(version) or {}).get("gates", {})
     if gate not in gates:
-        yield f"{where}: Kubernetes {_minor(version)} has no feature gate {gate!r}", _near(gate, gates)
+        yield f"{where}: Kubernetes {minor(version)} has no feature gate {gate!r}", _near(gate, gates)
     elif gates[gate] is not None and isinstance(value, bool) and value != gates[gate]:
         locked = str(gates[gate]).lower()
-        yield f"{where}: the feature gate {gate} is locked to {locked} in Kubernetes {_minor(version)}", "remove it"
+        yield f"{where}: the feature gate {gate} is locked to {locked} in Kubernetes {minor(version)}", "remove it"
 
 
 def _wrong(name: str, value: Mapping[str, Any], program: str, version: str) -> Found:
@@ -67,7 +68,7 @@ def _wrong(name: str, value: Mapping[str, Any], program: str, version: str) -> F
         if key in value and value[key] != schema[program][key]:
             yield f"{name}.{key} is {value[key]!r}, and {program} reads {schema[program][key]}", "remove it"
     rest = {key: item for key, item in value.items() if key not in ("apiVersion", "kind")}
-    yield from _wrong_value(name, rest, schema[program]["fields"], program, version)
+    yield from _wrong_value(name, rest, schema[program]["fields"], program, minor(version))
     gates = value.get("featureGates")
     for gate, setting in gates.items() if isinstance(gates, Mapping) else ():
         yield from wrong_gate(f"{name}.featureGates", str(gate), setting, version)
@@ -142,7 +143,3 @@ def _near(name: str, known: Iterable[str]) -> str:
     by_lower = {one.lower(): one for one in known}
     near = difflib.get_close_matches(name.lower(), by_lower, n=1)
     return f"did you mean {by_lower[near[0]]}?" if near else ""
-
-
-def _minor(version: str) -> str:
-    return ".".join(version.split(".")[:2])

@@ -11,15 +11,17 @@ import json
 from pathlib import Path
 from typing import Any
 
+from kubeinstall.components.support import minor
+
 __all__ = ["schema_of"]
 
 
 def schema_of(version: str) -> dict[str, Any] | None:
     """The schema for a Kubernetes version as 1.37.1; None for a version that is not known."""
-    return _read(".".join(version.split(".")[:2]))
+    return _read(minor(version))
 
 
 @functools.cache
-def _read(minor: str) -> dict[str, Any] | None:
-    path = Path(__file__).with_name(f"{minor}.json")
+def _read(name: str) -> dict[str, Any] | None:
+    path = Path(__file__).with_name(f"{name}.json")
     return dict(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else None
