@@ -14,6 +14,7 @@ from .engines import CONTAINERD, DOCKER, end_docker_pods
 from .errors import HostError
 from .files import read
 from .host import Host
+from .processes import descendants
 from .record import Record, recorded
 
 SHIM = "containerd-shim-runc-v2"
@@ -98,19 +99,7 @@ def _shims() -> list[int]:
 
 def _with_descendants(pids: list[int]) -> list[int]:
     """The processes below `pids`, and after them `pids` themselves."""
-    children: dict[int, list[int]] = {}
-    for name in filter(str.isdigit, os.listdir("/proc")):
-        try:
-            with open(f"/proc/{name}/stat", "rb") as handle:
-                parent = int(handle.read().rpartition(b")")[2].split()[1])
-        except OSError:
-            continue  # it has ended meanwhile
-        children.setdefault(parent, []).append(int(name))
-    below, waiting = [], list(pids)
-    while waiting:
-        waiting = [child for pid in waiting for child in children.get(pid, [])]
-        below += waiting
-    return below + pids
+    return [*descendants(pids), *pids]
 
 
 def start_engine(host: Host, record: Record, check: bool) -> None:

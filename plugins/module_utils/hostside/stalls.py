@@ -12,6 +12,8 @@ import signal
 import time
 from typing import Callable, Dict, List, Optional, Tuple
 
+from .processes import descendants, fields, read
+
 LOOK_SECONDS = 5.0
 # One single wait of so long. What is slow, and moves on, waits many times.
 STALLED_SECONDS = 25.0
@@ -77,7 +79,7 @@ def _stalled(waits: Waits) -> Optional[str]:
     for (pid, thread, _), since in waits.items():
         seconds = time.monotonic() - since
         if seconds >= STALLED_SECONDS:
-            name, where = _read(f"/proc/{pid}/comm").strip(), _read(f"/proc/{pid}/task/{thread}/wchan")
+            name, where = read(f"/proc/{pid}/comm").strip(), read(f"/proc/{pid}/task/{thread}/wchan")
             told = f"{name} (process {pid}) has been blocked in the kernel for {seconds:.0f} s"
             return f"{told} ({where})" if where not in ("", "0") else told
     return None
@@ -86,39 +88,13 @@ def _stalled(waits: Waits) -> Optional[str]:
 def _waiting(child: int) -> List[Tuple[int, int, str]]:
     """The threads of the child and its descendants that are in an uninterruptible wait."""
     found = []
-    for pid in _with_descendants(child):
+    for pid in (child, *descendants([child])):
         try:
             threads = os.listdir(f"/proc/{pid}/task")
         except OSError:
             continue
         for thread in threads:
             path = f"/proc/{pid}/task/{thread}"
-            if _fields(path)[:1] == ["D"]:
-                found.append((pid, int(thread), _read(f"{path}/status").partition("voluntary_ctxt_switches:")[2]))
+            if fields(path)[:1] == ["D"]:
+                found.append((pid, int(thread), read(f"{path}/status").partition("voluntary_ctxt_switches:")[2]))
     return found
-
-
-def _with_descendants(root: int) -> List[int]:
-    children: Dict[int, List[int]] = {}
-    for name in os.listdir("/proc"):
-        if name.isdigit():
-            fields = _fields(f"/proc/{name}")
-            if fields:
-                children.setdefault(int(fields[1]), []).append(int(name))
-    found = [root]
-    for pid in found:
-        found += children.get(pid, [])
-    return found
-
-
-def _fields(path: str) -> List[str]:
-    # The name in parentheses may hold anything: the fields after it begin behind the last one.
-    return _read(f"{path}/stat").rpartition(")")[2].split()
-
-
-def _read(path: str) -> str:
-    try:
-        with open(path, encoding="utf-8", errors="replace") as handle:
-            return handle.read()
-    except OSError:
-        return ""
